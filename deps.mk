@@ -1,0 +1,12 @@
+# Debian package, and the file whose presence says that it is installed.
+DEPS := \
+  gcc                /usr/bin/gcc \
+  gcc-multilib       /usr/share/doc/gcc-multilib \
+  libc6-dev          /usr/include/stdio.h \
+  libcapstone-dev    /usr/include/capstone/capstone.h \
+  libelf-dev         /usr/include/libelf.h \
+  libcriterion-dev   /usr/include/criterion/criterion.h \
+  libjson-c-dev      /usr/include/json-c/json.h \
+  qemu-system-x86    /usr/bin/qemu-system-i386 \
+  clang-format       /usr/bin/clang-format \
+  cppcheck           /usr/bin/cppcheck

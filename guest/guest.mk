@@ -1,0 +1,41 @@
+# Guest images: everything below guest/ and tests/hostile/ becomes $(O)/guest/NAME.elf.
+#
+# They are 32-bit Multiboot kernels for no operating system at all, so they are built with none
+# of the host's habits: no libc, no position independence, no stack protector, no SSE.
+# Included by the top Makefile, which defines O, WARN and CC.
+
+GUEST_ARCH   := -m32 -ffreestanding -fno-pic -fno-stack-protector -fcf-protection=none \
+                -mgeneral-regs-only -fno-asynchronous-unwind-tables
+GUEST_CFLAGS := -std=c11 -O2 -g $(WARN) $(GUEST_ARCH)
+GUEST_LINK   := -m32 -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack \
+                -Wl,--no-warn-rwx-segments
+
+# guest/minios: a teaching kernel of several files.
+MINIOS_SRC   := $(sort $(wildcard guest/minios/*.c guest/minios/*.S))
+MINIOS_OBJ   := $(patsubst %,$(O)/%.o,$(basename $(MINIOS_SRC)))
+MINIOS       := $(O)/guest/minios.elf
+
+# tests/hostile: one file, one image.
+HOSTILE_SRC  := $(sort $(wildcard tests/hostile/*.S))
+HOSTILE      := $(patsubst tests/hostile/%.S,$(O)/guest/hostile-%.elf,$(HOSTILE_SRC))
+
+guests: $(MINIOS) $(HOSTILE)
+
+$(patsubst %.c,$(O)/%.o,$(filter %.c,$(MINIOS_SRC))): $(O)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CFLAGS) -MMD -MP -c -o $@ $<
+$(patsubst %.S,$(O)/%.o,$(filter %.S,$(MINIOS_SRC))): $(O)/%.o: %.S
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_ARCH) -g -MMD -MP -c -o $@ $<
+
+$(MINIOS): $(MINIOS_OBJ) guest/minios/kernel.ld
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_LINK) -Wl,-T,guest/minios/kernel.ld -o $@ $(MINIOS_OBJ)
+
+# -I.: the images that attack the world include its share.h for the addresses.
+$(HOSTILE): $(O)/guest/hostile-%.elf: tests/hostile/%.S tests/hostile/hostile.ld
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_ARCH) -I. -MMD -MP -MF $(@:.elf=.d) -MT $@ $(GUEST_LINK) \
+	      -Wl,-T,tests/hostile/hostile.ld -o $@ $<
+
+-include $(MINIOS_OBJ:.o=.d) $(HOSTILE:.elf=.d)

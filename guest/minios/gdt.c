@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The global descriptor table: what each selector means.  Protected mode cannot do without
+ * segments, but it can make them all start at 0 and span 4 GiB; the others here exist so that the
+ * self-checks have something to load.
+ * Source: SDM Vol. 3A, "Segment Descriptors" (3.4.5), "System Descriptor Types" (3.5).
+ */
+#include "minios.h"
+#include "x86.h"
+
+/* Access byte: bit 7 present, bits 6-5 privilege level, bit 4 code/data, bits 3-0 type. */
+enum {
+	ACCESS_CODE = 0x9b,  /* execute, read, accessed */
+	ACCESS_DATA = 0x93,  /* read, write, accessed */
+	ACCESS_FRESH = 0x92, /* read, write, not yet accessed: the CPU sets bit 0 on a load */
+	ACCESS_ABSENT = 0x12,
+	ACCESS_TSS = 0x89, /* 32-bit TSS, available; LTR makes it 0x8b, busy */
+	ACCESS_LDT = 0x82,
+};
+
+struct descriptor {
+	uint16_t limit_low, base_low;
+	uint8_t base_mid, access, flags_limit, base_high;
+} __attribute__((packed));
+
+struct table_register {
+	uint16_t limit; /* bytes - 1 */
+	uint32_t base;
+} __attribute__((packed));
+
+static struct descriptor gdt[12], ldt[1];
+static uint32_t tss[26]; /* all zero will do: nothing here changes its privilege level */
+
+/* @limit in bytes - 1; above 1 MiB it is counted in pages, so its low 12 bits must be ones. */
+static struct descriptor describe(uint32_t base, uint32_t limit, uint8_t access, bool big)
+{
+	uint8_t flags = big ? 0x40 : 0; /* D/B: 32-bit */
+	if (limit > 0xfffff) {
+		flags |= 0x80; /* G */
+		limit >>= 12;
+	}
+	return (struct descriptor){
+		.limit_low = (uint16_t)limit,
+		.base_low = (uint16_t)base,
+		.base_mid = (uint8_t)(base >> 16),
+		.access = access,
+		.flags_limit = (uint8_t)(flags | limit >> 16),
+		.base_high = (uint8_t)(base >> 24),
+	};
+}
+
+void gdt_set_window(uint32_t base, uint32_t limit)
+{
+	gdt[SEL_WINDOW / 8] = describe(base, limit, ACCESS_FRESH, true);
+}
+
+void ldt_set_window(uint32_t base, uint32_t limit)
+{
+	ldt[0] = describe(base, limit, ACCESS_FRESH, true);
+}
+
+uint8_t gdt_access(enum selector sel)
+{
+	/* The CPU changes descriptors behind the compiler's back. */
+	return ((volatile struct descriptor *)gdt)[sel / 8].access;
+}
+
+void gdt_init(void)
+{
+	struct table_register gdtr = { sizeof(gdt) - 1, (uint32_t)gdt };
+
+	gdt[SEL_CODE / 8] = describe(0, 0xffffffff, ACCESS_CODE, true);
+	gdt[SEL_DATA / 8] = describe(0, 0xffffffff, ACCESS_DATA, true);
+	gdt[SEL_ABSENT / 8] = describe(0, 0xffffffff, ACCESS_ABSENT, true);
+	gdt[SEL_TSS / 8] = describe((uint32_t)tss, sizeof(tss) - 1, ACCESS_TSS, false);
+	gdt[SEL_LDT / 8] = describe((uint32_t)ldt, sizeof(ldt) - 1, ACCESS_LDT, false);
+	gdt[SEL_CODE2 / 8] = describe(0, 0xffffffff, ACCESS_CODE, true);
+
+	/* A new table means nothing until the registers are loaded again; CS by a far jump. */
+	__asm__ volatile("lgdt	%0\n\t"
+			 "ljmp	%1, $1f\n"
+			 "1:	movl	%2, %%eax\n\t"
+			 "movl	%%eax, %%ds\n\t"
+			 "movl	%%eax, %%es\n\t"
+			 "movl	%%eax, %%ss\n\t"
+			 "xorl	%%eax, %%eax\n\t"
+			 "movl	%%eax, %%fs\n\t"
+			 "movl	%%eax, %%gs"
+			 :
+			 : "m"(gdtr), "i"(SEL_CODE), "i"(SEL_DATA)
+			 : "eax", "memory");
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The trap account: every exit of a vCPU by cause, with what it cost.  Written by the vCPU's thread
+ * only; read after it has stopped.
+ */
+#ifndef RINGSIDE_VMM_ACCOUNT_H
+#define RINGSIDE_VMM_ACCOUNT_H
+
+#include <stdio.h>
+
+#include "decoder/insn.h"
+#include "vmm/engine.h"
+
+struct vm;
+struct vcpu;
+struct account;
+struct json_object;
+
+/*
+ * A cause: an emulated sensitive instruction by operation, an ordinary instruction emulated for
+ * MMIO, an exception of the guest's own by vector, or another exit reason.
+ */
+#define CAUSE_INSN(op)    (op)                 /* enum insn_op, sensitive */
+#define CAUSE_MMIO        (OP_COUNT)           /* access to no RAM, emulated */
+#define CAUSE_LOW         (OP_COUNT + 1)       /* access to RAM that cannot be mapped */
+#define CAUSE_FILL        (OP_COUNT + 2)       /* mapping made on demand */
+#define CAUSE_SCAN        (OP_COUNT + 3)       /* first execution of a code page */
+#define CAUSE_CODE_WRITE  (OP_COUNT + 4)       /* write to a shadow code page */
+#define CAUSE_ORIGINAL    (OP_COUNT + 5)       /* patched neighbour, run from the original */
+#define CAUSE_INT(n)      (OP_COUNT + 6 + (n)) /* int n, n = 0..255 */
+#define CAUSE_EXC(vector) (OP_COUNT + 6 + 256 + (vector)) /* 0..31 */
+#define CAUSE_EXIT(r)     (OP_COUNT + 6 + 256 + 32 + (r)) /* enum exit_reason: kick, step, ... */
+#define CAUSE_COUNT       (CAUSE_EXIT(EXIT_REASONS))
+
+/* "cli", "mmio", "int 0x80", "#DE", "kick"; writes into @buf where a number is in it. */
+const char *cause_name(unsigned cause, char *buf, size_t size);
+
+/* "#PF", "NMI" ...; NULL if the vector is no architectural exception. */
+const char *vector_name(uint8_t vector);
+
+struct account *account_new(void);
+void account_free(struct account *a);
+/* One exit: @cause, the engine's times in @x, and @handling_ns from exit seen to guest resumed. */
+void account_exit(struct account *a, unsigned cause, const struct exit *x, uint64_t handling_ns);
+/* An event delivered into the guest. */
+void account_inject(struct account *a, uint8_t vector, bool external);
+/* Time the vCPU was blocked (halted). */
+void account_blocked(struct account *a, uint64_t ns);
+
+uint64_t account_total(const struct account *a);
+uint64_t account_count(const struct account *a, unsigned cause);
+
+/*
+ * Print the account of @vm's vCPUs: a table (cause, count, share, mean and 99th percentile in ns of
+ * hand-off and of handling, most frequent first), events injected by vector, time split
+ * guest / hand-off / handling / blocked, unclaimed I/O.  Or the same as one JSON object.
+ */
+void account_print(const struct vm *vm, FILE *f);
+struct json_object *account_json(const struct vm *vm);
+
+#endif

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The account as a table and as JSON.  The keys of the JSON object are an interface: they are
+ * listed in docs/ringside.1 (STATISTICS) and only ever added to.  All times are integers in ns.
+ */
+#include <errno.h>
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/account_priv.h"
+#include "vmm/vcpu.h"
+#include "vmm/vm.h"
+
+#define ACCOUNT_JSON_VERSION 1
+
+static const char *const end_names[] = {
+	[VM_RUNNING] = "running", [VM_EXITED] = "exited", [VM_STOPPED] = "stopped",
+	[VM_TIMEOUT] = "timeout", [VM_KILLED] = "killed", [VM_HOST_FAIL] = "host failed",
+};
+
+/* All of @vm's vCPUs in one account; NULL if memory ran out. */
+static struct account *sum_of(const struct vm *vm)
+{
+	struct account *sum = account_new();
+
+	for (unsigned i = 0; sum && i < vm->vcpus; i++) {
+		const struct account *a = vm->vcpu[i] ? vm->vcpu[i]->account : NULL;
+
+		if (a && account_merge(sum, a) < 0) {
+			account_free(sum);
+			return NULL;
+		}
+	}
+	return sum;
+}
+
+static uint64_t times_total(const struct account_times *t)
+{
+	return t->guest_ns + t->handoff_ns + t->handling_ns + t->blocked_ns;
+}
+
+static double share(uint64_t part, uint64_t all)
+{
+	return all ? (double)part / (double)all : 0;
+}
+
+/* "1,234,567" */
+static const char *grouped(uint64_t n, char buf[32])
+{
+	char digits[24];
+	int len = snprintf(digits, sizeof(digits), "%llu", (unsigned long long)n), out = 0;
+
+	for (int i = 0; i < len; i++) {
+		if (i && (len - i) % 3 == 0)
+			buf[out++] = ',';
+		buf[out++] = digits[i];
+	}
+	buf[out] = '\0';
+	return buf;
+}
+
+/* ---- text ---- */
+
+/* Mean and 99th percentile, right-aligned; dashes where nothing was measured. */
+static void print_cost(const struct hist *h, FILE *f)
+{
+	char mean[32] = "-", p99[32] = "-";
+
+	if (h && h->count) {
+		grouped(hist_mean(h), mean);
+		grouped(hist_percentile(h, 0.99), p99);
+	}
+	fprintf(f, " %11s %11s", mean, p99);
+}
+
+static void print_causes(const struct account *a, FILE *f)
+{
+	uint16_t order[CAUSE_COUNT];
+	size_t n = account_sorted(a, order);
+	uint64_t total = account_total(a);
+	char name[32], num[32];
+
+	fprintf(f, "  %-18s %13s %7s   %21s   %21s\n", "", "", "", "hand-off, ns  ",
+		"handling, ns  ");
+	fprintf(f, "  %-18s %13s %7s %11s %11s %11s %11s\n", "cause", "count", "share", "mean",
+		"p99", "mean", "p99");
+	for (size_t i = 0; i < n; i++) {
+		const struct tally *t = &a->tally[order[i]];
+
+		fprintf(f, "  %-18s %13s %5.1f %%", cause_name(order[i], name, sizeof(name)),
+			grouped(t->count, num), 100 * share(t->count, total));
+		print_cost(t->hist ? &t->hist[COST_HANDOFF] : NULL, f);
+		print_cost(t->hist ? &t->hist[COST_HANDLING] : NULL, f);
+		fputc('\n', f);
+	}
+	fprintf(f, "  %-18s %13s %5.1f %%\n", "total", grouped(total, num), n ? 100.0 : 0.0);
+	fputs("  Hand-off is what user space sees; the host kernel's signal delivery and return "
+	      "are inside"
+	      " the\n  guest's time below (see `make bench`).\n",
+	      f);
+}
+
+static void print_injected(const struct account *a, FILE *f)
+{
+	char num[32];
+	bool any = false;
+
+	for (unsigned vec = 0; vec < 256; vec++) {
+		const char *name = vector_name((uint8_t)vec);
+
+		if (!a->inner[vec] && !a->external[vec])
+			continue;
+		if (!any)
+			fputs("events injected\n", f);
+		any = true;
+		if (a->inner[vec])
+			fprintf(f, "  %-3u 0x%02x  %-10s %13s\n", vec, vec, name ? name : "int n",
+				grouped(a->inner[vec], num));
+		if (a->external[vec])
+			fprintf(f, "  %-3u 0x%02x  %-10s %13s\n", vec, vec, "IRQ",
+				grouped(a->external[vec], num));
+	}
+}
+
+static void print_times_row(const char *who, const struct account_times *t, FILE *f)
+{
+	const uint64_t ns[] = { t->guest_ns, t->handoff_ns, t->handling_ns, t->blocked_ns };
+	uint64_t total = times_total(t);
+
+	fprintf(f, "  %-7s", who);
+	for (size_t i = 0; i < sizeof(ns) / sizeof(ns[0]); i++)
+		fprintf(f, " %10.3f %5.1f %%", (double)ns[i] / 1e6, 100 * share(ns[i], total));
+	fputc('\n', f);
+}
+
+static void print_times(const struct vm *vm, const struct account *sum, FILE *f)
+{
+	fprintf(f, "%-9s %18s %18s %18s %18s\n", "time, ms", "guest", "hand-off", "handling",
+		"blocked");
+	for (unsigned i = 0; i < vm->vcpus; i++) {
+		char who[16];
+
+		if (!vm->vcpu[i] || !vm->vcpu[i]->account)
+			continue;
+		snprintf(who, sizeof(who), "vCPU %u", i);
+		print_times_row(who, &vm->vcpu[i]->account->times, f);
+	}
+	print_times_row("total", &sum->times, f);
+}
+
+static void print_devices(const struct vm *vm, FILE *f)
+{
+	const struct bus *const buses[] = { &vm->pio, &vm->mmio };
+	char reads[32], writes[32];
+	bool any = false;
+
+	for (size_t b = 0; b < 2; b++) {
+		for (size_t i = 0; i < buses[b]->count; i++) {
+			const struct bus_range *r = &buses[b]->range[i];
+
+			if (!r->reads && !r->writes)
+				continue;
+			if (!any)
+				fprintf(f, "%-12s %-5s %21s %13s %13s\n", "devices", "bus", "range",
+					"reads", "writes");
+			any = true;
+			fprintf(f, "  %-10s %-5s %#10llx-%#-10llx %13s %13s\n", r->name,
+				buses[b]->name, (unsigned long long)r->base,
+				(unsigned long long)(r->base + r->len - 1),
+				grouped(r->reads, reads), grouped(r->writes, writes));
+		}
+	}
+}
+
+static void print_unclaimed(const struct bus *bus, FILE *f)
+{
+	uint64_t reads = bus->unclaimed_reads, writes = bus->unclaimed_writes;
+	char r[32], w[32];
+
+	if (!reads && !writes)
+		return;
+	fprintf(f, "%s nobody claimed: %s reads, %s writes\n", bus->name, grouped(reads, r),
+		grouped(writes, w));
+	for (size_t i = 0; i < bus->unclaimed_count; i++) {
+		const struct bus_unclaimed *u = &bus->unclaimed[i];
+
+		fprintf(f, "  %#10llx %13s reads %13s writes\n", (unsigned long long)u->addr,
+			grouped(u->reads, r), grouped(u->writes, w));
+		reads -= u->reads;
+		writes -= u->writes;
+	}
+	if (reads || writes)
+		fprintf(f, "  %10s %13s reads %13s writes\n", "elsewhere", grouped(reads, r),
+			grouped(writes, w));
+}
+
+void account_print(const struct vm *vm, FILE *f)
+{
+	struct account *sum = sum_of(vm);
+	struct insn_cache_stats dec;
+	char num[32];
+
+	if (!sum) {
+		fputs("trap account: out of memory\n", f);
+		return;
+	}
+	fprintf(f, "trap account: %s exits of %u vCPU%s in %.3f s\n",
+		grouped(account_total(sum), num), vm->vcpus, vm->vcpus == 1 ? "" : "s",
+		(double)times_total(&sum->times) / 1e9);
+	print_causes(sum, f);
+	print_times(vm, sum, f);
+	print_injected(sum, f);
+	print_devices(vm, f);
+	print_unclaimed(&vm->pio, f);
+	print_unclaimed(&vm->mmio, f);
+	insn_cache_stats(&dec);
+	fprintf(f, "decoder: %s lookups, %.1f %% found in its cache\n", grouped(dec.lookups, num),
+		100 * share(dec.hits, dec.lookups));
+	account_free(sum);
+}
+
+/* ---- JSON ---- */
+
+static void add_num(struct json_object *o, const char *key, uint64_t n)
+{
+	json_object_object_add(o, key, json_object_new_uint64(n));
+}
+
+static void add_str(struct json_object *o, const char *key, const char *s)
+{
+	json_object_object_add(o, key, s ? json_object_new_string(s) : NULL);
+}
+
+static struct json_object *cost_json(const struct hist *h)
+{
+	struct json_object *o;
+
+	if (!h || !h->count)
+		return NULL;
+	o = json_object_new_object();
+	add_num(o, "mean", hist_mean(h));
+	add_num(o, "p50", hist_percentile(h, 0.5));
+	add_num(o, "p99", hist_percentile(h, 0.99));
+	add_num(o, "max", h->max);
+	add_num(o, "sum", h->sum);
+	return o;
+}
+
+static struct json_object *causes_json(const struct account *a)
+{
+	struct json_object *list = json_object_new_array();
+	uint16_t order[CAUSE_COUNT];
+	size_t n = account_sorted(a, order);
+	uint64_t total = account_total(a);
+	char name[32];
+
+	for (size_t i = 0; i < n; i++) {
+		const struct tally *t = &a->tally[order[i]];
+		struct json_object *o = json_object_new_object();
+
+		add_str(o, "cause", cause_name(order[i], name, sizeof(name)));
+		add_num(o, "count", t->count);
+		json_object_object_add(o, "share", json_object_new_double(share(t->count, total)));
+		json_object_object_add(o, "handoff_ns",
+				       cost_json(t->hist ? &t->hist[COST_HANDOFF] : NULL));
+		json_object_object_add(o, "handling_ns",
+				       cost_json(t->hist ? &t->hist[COST_HANDLING] : NULL));
+		json_object_array_add(list, o);
+	}
+	return list;
+}
+
+static void add_injected(struct json_object *list, unsigned vector, const char *name, bool external,
+			 uint64_t count)
+{
+	struct json_object *o;
+
+	if (!count)
+		return;
+	o = json_object_new_object();
+	add_num(o, "vector", vector);
+	add_str(o, "name", name);
+	json_object_object_add(o, "external", json_object_new_boolean(external));
+	add_num(o, "count", count);
+	json_object_array_add(list, o);
+}
+
+static struct json_object *injected_json(const struct account *a)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (unsigned vec = 0; vec < 256; vec++) {
+		const char *name = vector_name((uint8_t)vec);
+
+		add_injected(list, vec, name ? name : "int n", false, a->inner[vec]);
+		add_injected(list, vec, "IRQ", true, a->external[vec]);
+	}
+	return list;
+}
+
+static struct json_object *times_json(const struct account_times *t)
+{
+	struct json_object *o = json_object_new_object();
+
+	add_num(o, "guest", t->guest_ns);
+	add_num(o, "handoff", t->handoff_ns);
+	add_num(o, "handling", t->handling_ns);
+	add_num(o, "blocked", t->blocked_ns);
+	return o;
+}
+
+static struct json_object *vcpus_json(const struct vm *vm)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (unsigned i = 0; i < vm->vcpus; i++) {
+		const struct account *a = vm->vcpu[i] ? vm->vcpu[i]->account : NULL;
+		struct json_object *o;
+
+		if (!a)
+			continue;
+		o = json_object_new_object();
+		add_num(o, "id", i);
+		add_num(o, "exits", account_total(a));
+		json_object_object_add(o, "time_ns", times_json(&a->times));
+		json_object_array_add(list, o);
+	}
+	return list;
+}
+
+static struct json_object *bus_json(const struct bus *bus)
+{
+	struct json_object *o = json_object_new_object(), *ranges = json_object_new_array();
+	struct json_object *unclaimed = json_object_new_array();
+
+	for (size_t i = 0; i < bus->count; i++) {
+		const struct bus_range *r = &bus->range[i];
+		struct json_object *item = json_object_new_object();
+
+		add_str(item, "name", r->name);
+		add_num(item, "base", r->base);
+		add_num(item, "len", r->len);
+		add_num(item, "reads", r->reads);
+		add_num(item, "writes", r->writes);
+		json_object_array_add(ranges, item);
+	}
+	for (size_t i = 0; i < bus->unclaimed_count; i++) {
+		const struct bus_unclaimed *u = &bus->unclaimed[i];
+		struct json_object *item = json_object_new_object();
+
+		add_num(item, "addr", u->addr);
+		add_num(item, "reads", u->reads);
+		add_num(item, "writes", u->writes);
+		json_object_array_add(unclaimed, item);
+	}
+	json_object_object_add(o, "ranges", ranges);
+	json_object_object_add(o, "unclaimed", unclaimed);
+	add_num(o, "unclaimed_reads", bus->unclaimed_reads);
+	add_num(o, "unclaimed_writes", bus->unclaimed_writes);
+	return o;
+}
+
+static struct json_object *end_json(const struct vm *vm)
+{
+	struct json_object *o = json_object_new_object();
+	int end = vm->end;
+
+	add_str(o, "how", end_names[end]);
+	json_object_object_add(o, "status", json_object_new_int(vm->status));
+	add_str(o, "why", *vm->death ? vm->death : NULL);
+	return o;
+}
+
+struct json_object *account_json(const struct vm *vm)
+{
+	struct account *sum = sum_of(vm);
+	struct json_object *o, *dec;
+	struct insn_cache_stats stats;
+
+	if (!sum)
+		return NULL;
+	o = json_object_new_object();
+	add_num(o, "version", ACCOUNT_JSON_VERSION);
+	add_str(o, "engine", vm->engine_ops ? vm->engine_ops->name : NULL);
+	json_object_object_add(o, "end", end_json(vm));
+	add_num(o, "exits", account_total(sum));
+	json_object_object_add(o, "causes", causes_json(sum));
+	json_object_object_add(o, "time_ns", times_json(&sum->times));
+	json_object_object_add(o, "vcpus", vcpus_json(vm));
+	json_object_object_add(o, "injected", injected_json(sum));
+	json_object_object_add(o, "pio", bus_json(&vm->pio));
+	json_object_object_add(o, "mmio", bus_json(&vm->mmio));
+	insn_cache_stats(&stats);
+	dec = json_object_new_object();
+	add_num(dec, "lookups", stats.lookups);
+	add_num(dec, "hits", stats.hits);
+	json_object_object_add(o, "decoder", dec);
+	account_free(sum);
+	return o;
+}

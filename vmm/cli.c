@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT */
+#include "vmm/cli.h"
+
+#include <argp.h>
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/vm.h"
+
+#define RAM_DEFAULT (64ull << 20)
+#define SECONDS_MAX 1e9
+
+/* Options without a letter of their own. */
+enum option_key {
+	KEY_APPEND = 0x100,
+	KEY_MODULE,
+	KEY_ENGINE,
+	KEY_STATS,
+	KEY_STATS_FILE,
+	KEY_TRACE,
+	KEY_TRACE_FORMAT,
+	KEY_TIMEOUT,
+	KEY_DEBUGCON,
+	KEY_HANDOFF,
+};
+
+static const struct argp_option run_option_table[] = {
+	{ "memory", 'm', "SIZE", 0,
+	  "Guest memory: a number is MiB; or 65536K, 64M, 1G (default 64M)", 0 },
+	{ "append", KEY_APPEND, "STRING", 0, "Command line for the guest kernel", 0 },
+	{ "module", KEY_MODULE, "FILE[,STRING]", 0,
+	  "Load FILE as a Multiboot module, with a command line of its own; may be repeated", 0 },
+	{ "engine", KEY_ENGINE, "NAME", 0, "What runs the guest: world (the default)", 0 },
+	{ "handoff", KEY_HANDOFF, "auto|share|spin", 0,
+	  "How VMM and world take turns: by load (the default), on one CPU, or polling on two", 0 },
+	{ "timeout", KEY_TIMEOUT, "SECONDS", 0, "End the guest after that time, exit status 124",
+	  0 },
+	{ "debugcon", KEY_DEBUGCON, "FILE", 0, "Write what the guest sends to port 0xe9 to FILE",
+	  0 },
+	{ "stats", KEY_STATS, "text|json", OPTION_ARG_OPTIONAL,
+	  "Print the trap account at the end, to standard error", 0 },
+	{ "stats-file", KEY_STATS_FILE, "FILE", 0, "Write the trap account to FILE", 0 },
+	{ "trace", KEY_TRACE, "FILE", 0, "Write one line an exit to FILE", 0 },
+	{ "trace-format", KEY_TRACE_FORMAT, "text|chrome", 0,
+	  "Text (the default), or JSON for chrome://tracing and Perfetto", 0 },
+	{ "help", 'h', NULL, 0, "Print this text", 0 },
+	{ 0 },
+};
+
+static const char run_doc[] = "Boot IMAGE, a Multiboot 1 ELF32 kernel, with its serial console on "
+			      "standard input and output."
+			      "\vLong options also work with one dash, as in QEMU.  On a terminal, "
+			      "Ctrl-A x quits and Ctrl-A h"
+			      " lists what else there is.\n\n"
+			      "Exit status: the guest's own, (value << 1) | 1 for a write to port "
+			      "0xf4 and 0 for a reset; 0"
+			      " after Ctrl-A x; 2 bad input or usage; 3 the guest died; 4 the host "
+			      "refused something; 124 the"
+			      " timeout passed; 128 + N stopped by signal N.";
+
+struct parse {
+	struct run_options *o;
+	char *err;
+	size_t err_size;
+};
+
+static int refuse(struct parse *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static int refuse(struct parse *p, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!*p->err) {
+		va_start(ap, fmt);
+		vsnprintf(p->err, p->err_size, fmt, ap);
+		va_end(ap);
+	}
+	return EINVAL;
+}
+
+int cli_parse_size(const char *text, uint64_t *bytes)
+{
+	unsigned shift = 20;
+	unsigned long long n;
+	char *end;
+
+	if (!isdigit((unsigned char)*text))
+		return -EINVAL;
+	errno = 0;
+	n = strtoull(text, &end, 10);
+	if (*end) {
+		switch (toupper((unsigned char)*end++)) {
+		case 'K': shift = 10; break;
+		case 'M': break;
+		case 'G': shift = 30; break;
+		default: return -EINVAL;
+		}
+		if (*end)
+			return -EINVAL;
+	}
+	if (errno || n > (uint64_t)VM_RAM_MAX >> shift || n << shift < VM_RAM_MIN)
+		return -ERANGE;
+	if ((n << shift) % PAGE_SIZE)
+		return -EINVAL;
+	*bytes = n << shift;
+	return 0;
+}
+
+int cli_parse_seconds(const char *text, uint64_t *ns)
+{
+	double s;
+
+	/* Digits and a point only: strtod() would also take "inf", "nan", hexadecimal and blanks.
+	 */
+	if (!*text || text[strspn(text, "0123456789.")])
+		return -EINVAL;
+	char *end;
+
+	s = strtod(text, &end);
+	if (*end || s <= 0 || s > SECONDS_MAX)
+		return -EINVAL;
+	*ns = (uint64_t)(s * 1e9);
+	if (!*ns)
+		*ns = 1;
+	return 0;
+}
+
+static int parse_memory(struct parse *p, const char *arg)
+{
+	switch (cli_parse_size(arg, &p->o->ram_len)) {
+	case 0: return 0;
+	case -ERANGE: return refuse(p, "-m %s: guest memory is from 1M to 3G", arg);
+	default:
+		return refuse(
+			p, "-m %s: a size is a whole number of MiB, or such as 65536K, 64M or 1G",
+			arg);
+	}
+}
+
+static int add_module(struct parse *p, char *arg)
+{
+	char *comma = strchr(arg, ',');
+	struct boot_module *mods;
+
+	if (!*arg || comma == arg)
+		return refuse(p, "--module needs a file name");
+	mods = reallocarray(p->o->mods, p->o->nmods + 1, sizeof(*mods));
+	if (!mods)
+		return refuse(p, "out of memory");
+	if (comma)
+		*comma++ = '\0';
+	p->o->mods = mods;
+	mods[p->o->nmods++] = (struct boot_module){ .path = arg, .cmdline = comma };
+	return 0;
+}
+
+/* One of @names (the last is NULL): its index, or -1 with a sentence. */
+static int choose(struct parse *p, const char *option, const char *arg, const char *const *names)
+{
+	char all[64] = "";
+
+	for (int i = 0; names[i]; i++)
+		if (!strcmp(arg, names[i]))
+			return i;
+	for (int i = 0; names[i]; i++) {
+		size_t used = strlen(all);
+
+		snprintf(all + used, sizeof(all) - used, "%s%s",
+			 !i ? "" : (names[i + 1] ? ", " : " or "), names[i]);
+	}
+	refuse(p, "%s %s: it can be %s", option, arg, all);
+	return -1;
+}
+
+static int parse_choice(struct parse *p, int key, const char *arg)
+{
+	static const char *const engines[] = { "world", NULL };
+	static const char *const handoffs[] = { "auto", "share", "spin", NULL };
+	static const char *const stats[] = { "text", "json", NULL };
+	static const char *const formats[] = { "text", "chrome", NULL };
+	struct run_options *o = p->o;
+	int n;
+
+	switch (key) {
+	case KEY_ENGINE:
+		n = choose(p, "--engine", arg, engines);
+		o->engine = &world_engine;
+		break;
+	case KEY_HANDOFF:
+		n = choose(p, "--handoff", arg, handoffs);
+		o->handoff = n;
+		break;
+	case KEY_STATS:
+		n = arg ? choose(p, "--stats", arg, stats) : 0;
+		o->stats = n == 1 ? STATS_JSON : STATS_TEXT;
+		break;
+	default:
+		n = choose(p, "--trace-format", arg, formats);
+		o->trace_format = n == 1 ? TRACE_CHROME : TRACE_TEXT;
+		break;
+	}
+	return n < 0 ? EINVAL : 0;
+}
+
+/* getopt refused @arg, an option: say why in a sentence. */
+static int refuse_option(struct parse *p, const char *arg)
+{
+	const char *name = arg + strspn(arg, "-");
+	size_t len = strcspn(name, "=");
+	unsigned matches = 0;
+	bool exact = false;
+
+	for (const struct argp_option *o = run_option_table; o->name; o++) {
+		exact |= !strncmp(o->name, name, len) && !o->name[len];
+		exact |= arg[1] != '-' && len == 1 && o->key == *name;
+		matches += !strncmp(o->name, name, len);
+	}
+	if (!len || (!exact && !matches))
+		return refuse(p, "unknown option %s (see ringside run --help)", arg);
+	if (!exact && matches > 1)
+		return refuse(p, "option %s could mean several (see ringside run --help)", arg);
+	if (name[len])
+		return refuse(p, "option %.*s takes no value", (int)strcspn(arg, "="), arg);
+	return refuse(p, "option %s needs a value", arg);
+}
+
+/* All options are there: do they fit together? */
+static int check_options(struct parse *p, bool trace_format)
+{
+	const struct run_options *o = p->o;
+
+	if (o->help)
+		return 0;
+	if (!o->image)
+		return refuse(p, "run needs the image of a kernel (see ringside run --help)");
+	if (trace_format && !o->trace_file)
+		return refuse(p, "--trace-format is of no use without --trace FILE");
+	return 0;
+}
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+	struct parse *p = state->input;
+	struct run_options *o = p->o;
+
+	switch (key) {
+	case 'm': return parse_memory(p, arg);
+	case 'h': o->help = true; return 0;
+	case KEY_APPEND: o->cmdline = arg; return 0;
+	case KEY_MODULE: return add_module(p, arg);
+	case KEY_TRACE_FORMAT:
+		state->hook = state; /* it was given, perhaps before --trace */
+		return parse_choice(p, key, arg);
+	case KEY_ENGINE:
+	case KEY_HANDOFF:
+	case KEY_STATS: return parse_choice(p, key, arg);
+	case KEY_STATS_FILE: o->stats_file = arg; return 0;
+	case KEY_TRACE: o->trace_file = arg; return 0;
+	case KEY_DEBUGCON: o->debugcon = arg; return 0;
+	case KEY_TIMEOUT:
+		if (cli_parse_seconds(arg, &o->timeout_ns) < 0)
+			return refuse(
+				p, "--timeout %s: it is a number of seconds above 0, such as 2.5",
+				arg);
+		return 0;
+	case ARGP_KEY_ARG:
+		if (o->image)
+			return refuse(p, "one image at a time: %s or %s?", o->image, arg);
+		o->image = arg;
+		return 0;
+	case ARGP_KEY_END: return check_options(p, state->hook);
+	case ARGP_KEY_ERROR:
+		/* Ours have their sentence; this is one of getopt's. */
+		refuse_option(p, state->argv[state->next - 1]);
+		return 0;
+	default: return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp run_argp = {
+	.options = run_option_table, .parser = parse_option, .args_doc = "IMAGE", .doc = run_doc
+};
+
+int cli_parse_run(int argc, char **argv, struct run_options *o, char *err, size_t err_size)
+{
+	struct parse p = { .o = o, .err = err, .err_size = err_size };
+
+	*o = (struct run_options){ .ram_len = RAM_DEFAULT, .engine = &world_engine };
+	*err = '\0';
+	/*
+	 * One dash is enough for long options (QEMU's -append).  The sentences are ours: argp would
+	 * print two lines, and exit.
+	 */
+	if (argp_parse(&run_argp, argc, argv, ARGP_LONG_ONLY | ARGP_NO_ERRS | ARGP_NO_HELP, NULL,
+		       &p)) {
+		refuse(&p, "bad command line (see ringside run --help)");
+		return -EINVAL;
+	}
+	if (o->stats_file && o->stats == STATS_NONE)
+		o->stats = STATS_TEXT;
+	return 0;
+}
+
+void run_options_free(struct run_options *o)
+{
+	free(o->mods);
+	o->mods = NULL;
+	o->nmods = 0;
+}
+
+void cli_help_run(FILE *f)
+{
+	static char name[] = "ringside run";
+
+	argp_help(&run_argp, f, ARGP_HELP_SHORT_USAGE | ARGP_HELP_LONG | ARGP_HELP_DOC, name);
+}
+
+void cli_help(FILE *f)
+{
+	fputs("Usage: ringside COMMAND [ARGUMENT...]\n"
+	      "Run a 32-bit x86 kernel as a deprivileged process: a trap-and-emulate hypervisor.\n"
+	      "\n"
+	      "  run IMAGE [OPTION...]       boot a Multiboot kernel (ringside run --help)\n"
+	      "  scan IMAGE [--json] [--all] list what keeps a kernel from being virtualized\n"
+	      "  table [--json|--markdown]   print the table of sensitive instructions\n"
+	      "  version                     print the version\n"
+	      "  help [run]                  print this text, or that of run\n"
+	      "\n"
+	      "Exit status: 0; of run, see its help; 2 bad input or usage.\n",
+	      f);
+}

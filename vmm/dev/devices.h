@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The chips of the virtual PC.  One file each in vmm/dev/; each attaches itself to the buses, has
+ * no global state, and is called under the VM's device lock.  PC addresses, so that the same image
+ * also boots under QEMU.
+ */
+#ifndef RINGSIDE_VMM_DEVICES_H
+#define RINGSIDE_VMM_DEVICES_H
+
+#include "vmm/bus.h"
+#include "vmm/irq.h"
+#include "vmm/timer.h"
+#include "vmm/types.h"
+
+/* ---- 16550A UART (PC16550D data sheet), COM1: ports 0x3f8-0x3ff, IRQ 4 ---- */
+struct uart;
+struct uart_backend {
+	/* One byte out.  Never blocks. */
+	void (*tx)(void *arg, uint8_t byte);
+	/*
+	 * The receiver has room again after it had none (so uart_rx() may have refused bytes).  May
+	 * be NULL.
+	 */
+	void (*rx_room)(void *arg);
+	void *arg;
+};
+struct uart *uart_new(struct bus *pio, uint16_t base, struct irq_line irq, struct timers *ts,
+		      const struct uart_backend *be);
+/*
+ * Offer received bytes; returns how many the receive FIFO took.  None before the guest has looked
+ * at the receiver (read LSR or RBR, or enabled its interrupt) and none in loopback: the terminal at
+ * the other end holds them, so that a driver's FIFO reset at start does not eat piped input.
+ */
+size_t uart_rx(struct uart *u, const uint8_t *buf, size_t len);
+/* How many bytes uart_rx() would take now. */
+size_t uart_rx_room(const struct uart *u);
+void uart_free(struct uart *u);
+
+/* ---- 8259A pair (Intel 8259A data sheet): ports 0x20/21, 0xa0/a1, ELCR 0x4d0/1 ---- */
+struct pic;
+/* @intr is called with the level of the master's INT output whenever it changes. */
+struct pic *pic_new(struct bus *pio, void (*intr)(void *arg, bool level), void *arg);
+struct irq_line pic_line(struct pic *p, unsigned irq); /* 0-15 */
+bool pic_pending(const struct pic *p);
+/* Interrupt acknowledge cycle: the vector; the spurious one (IRQ 7/15) if nothing is pending. */
+uint8_t pic_ack(struct pic *p);
+void pic_free(struct pic *p);
+
+/* ---- 8254 PIT (Intel 8254 data sheet): ports 0x40-0x43, 0x61; IRQ 0; 1193182 Hz ---- */
+struct pit;
+struct pit *pit_new(struct bus *pio, struct irq_line irq0, struct timers *ts);
+void pit_free(struct pit *p);
+
+/* ---- MC146818 RTC and CMOS: ports 0x70/0x71, IRQ 8 ---- */
+struct rtc;
+/* @wall_ns: host wall clock in ns since the epoch (tests drive it); memory sizes go to CMOS. */
+struct rtc *rtc_new(struct bus *pio, struct irq_line irq8, struct timers *ts,
+		    uint64_t (*wall_ns)(void *arg), void *arg, uint64_t ram_len);
+void rtc_free(struct rtc *r);
+
+/* ---- i8042 keyboard controller: ports 0x60/0x64, IRQ 1; here: status, self-test, A20, reset ----
+ */
+struct i8042;
+struct i8042 *i8042_new(struct bus *pio, struct irq_line irq1, void (*reset)(void *arg), void *arg);
+void i8042_free(struct i8042 *k);
+
+/* ---- Debug console, port 0xe9 (Bochs): writes go to @tx, reads give 0xe9 ---- */
+struct debugcon;
+struct debugcon *debugcon_new(struct bus *pio, void (*tx)(void *arg, uint8_t byte), void *arg);
+void debugcon_free(struct debugcon *d);
+
+/* ---- Exit port 0xf4 (QEMU isa-debug-exit, iosize 4): status (v << 1) | 1 ---- */
+struct exitport;
+struct exitport *exitport_new(struct bus *pio, void (*done)(void *arg, uint32_t status), void *arg);
+void exitport_free(struct exitport *x);
+
+/* ---- Local APIC, xAPIC mode (SDM Vol. 3A, "Advanced Programmable Interrupt Controller" 10) ----
+ */
+struct lapic;
+struct lapic_host {
+	/* Something became deliverable, or NMI/INIT arrived: the vCPU should look. */
+	void (*notify)(void *arg);
+	void (*nmi)(void *arg);
+	/* Guest TSC now and the host-ns at which it will reach @tsc (TSC-deadline timer). */
+	uint64_t (*tsc)(void *arg);
+	uint64_t (*tsc_to_ns)(void *arg, uint64_t tsc);
+	void *arg;
+	/*
+	 * An interprocessor interrupt that is not the sender's alone: @icr as written to the low
+	 * half of the ICR, @dest its 8-bit destination field.  The host finds the targets with
+	 * lapic_ipi_targets() and calls lapic_receive_ipi() on each.  NULL: such IPIs go nowhere.
+	 */
+	void (*send_ipi)(void *arg, uint32_t icr, uint8_t dest);
+	/* INIT (@sipi -1) or a start-up IPI with its vector arrived.  NULL: ignored. */
+	void (*init_sipi)(void *arg, int sipi);
+	/* EOI of a level-triggered vector, for the IOAPIC.  NULL: nobody listens. */
+	void (*level_eoi)(void *arg, uint8_t vector);
+};
+#define LAPIC_BASE     0xfee00000u
+#define LAPIC_TIMER_HZ 1000000000u /* bus clock of the timer before the divider */
+/*
+ * A periodic timer interrupts at most this often, whatever the guest programs: with a shorter
+ * period only every n-th expiry interrupts (smallest n); the current count is not affected.
+ */
+#define LAPIC_MIN_PERIOD_NS 20000u
+struct lapic *lapic_new(uint8_t apic_id, struct timers *ts, const struct lapic_host *host);
+/* MMIO of the page at the APIC base; the machine routes it to the accessing vCPU's own LAPIC. */
+uint32_t lapic_mmio_read(struct lapic *l, uint32_t off, unsigned width);
+void lapic_mmio_write(struct lapic *l, uint32_t off, unsigned width, uint32_t val);
+/* State the firmware would leave: software enabled, LINT0 ExtINT ("virtual wire"), LINT1 NMI. */
+void lapic_set_virtual_wire(struct lapic *l);
+/* IA32_APIC_BASE bit 11. */
+void lapic_set_hw_enabled(struct lapic *l, bool on);
+/* Highest vector in IRR with priority above PPR, or -1. */
+int lapic_pending(const struct lapic *l);
+/* Acknowledge: move that vector from IRR to ISR and return it; spurious vector if none. */
+uint8_t lapic_ack(struct lapic *l);
+/* A vector arrives over the bus or by self-IPI. */
+void lapic_deliver(struct lapic *l, uint8_t vector, bool level);
+/* LINT0 is unmasked in ExtINT mode (or the APIC is disabled): the PIC's INTR reaches the CPU. */
+bool lapic_accepts_extint(const struct lapic *l);
+void lapic_eoi(struct lapic *l);
+uint32_t lapic_tpr(const struct lapic *l);
+void lapic_set_tsc_deadline(struct lapic *l, uint64_t tsc);
+uint64_t lapic_tsc_deadline(const struct lapic *l);
+/* The TSC was written or its offset changed: the deadline now lies at another time. */
+void lapic_tsc_changed(struct lapic *l);
+/* Level of pin LINT0 or LINT1 (@pin 0 or 1).  ExtINT mode is left to lapic_accepts_extint(). */
+void lapic_lint(struct lapic *l, unsigned pin, bool level);
+/*
+ * Does an IPI with ICR low half @icr and destination @dest, sent by the LAPIC @from, concern @l?
+ * Shorthands, physical and logical (flat and cluster) destinations; SDM Vol. 3A, "Determining IPI
+ * Destination" (10.6.2).
+ */
+bool lapic_ipi_targets(const struct lapic *l, const struct lapic *from, uint32_t icr, uint8_t dest);
+/* The IPI arrives: fixed and lowest priority set IRR, NMI, INIT and SIPI go to the host. */
+void lapic_receive_ipi(struct lapic *l, uint32_t icr);
+void lapic_reset(struct lapic *l);
+void lapic_free(struct lapic *l);
+
+#endif

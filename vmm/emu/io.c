@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Port I/O: IN, OUT, INS, OUTS.  The permission check comes first, then the memory operand, then
+ * the bus: a device is never touched by an instruction that faults. Source: SDM Vol. 1, "I/O
+ * Instructions" (19.4), "Protected-Mode I/O" (19.5); Vol. 2A, INS.
+ */
+#include "vmm/bus.h"
+#include "vmm/emu/handlers.h"
+#include "vmm/machine.h"
+
+static uint32_t pio_read(struct vcpu *v, uint16_t port, unsigned width)
+{
+	if (v->vm->machine)
+		return machine_pio_read(v->vm, v, port, width);
+	return bus_read(&v->vm->pio, port, width);
+}
+
+static void pio_write(struct vcpu *v, uint16_t port, unsigned width, uint32_t val)
+{
+	if (v->vm->machine)
+		machine_pio_write(v->vm, v, port, width, val);
+	else
+		bus_write(&v->vm->pio, port, width, val);
+}
+
+/* imm8 is a port number, never sign-extended; otherwise DX. */
+static uint16_t port_of(const struct vcpu *v, const struct operand *o)
+{
+	return o->kind == OPND_IMM ? o->imm & 0xff : gpr_read(v, EDX, 2);
+}
+
+static int in_out(struct vcpu *v, const struct insn *in)
+{
+	bool input = in->op == OP_IN;
+	uint16_t port = port_of(v, &in->opnd[input ? 1 : 0]);
+	int r = io_allowed(v, port, in->width);
+
+	if (r)
+		return r;
+	if (input)
+		gpr_write(v, EAX, in->width, pio_read(v, port, in->width));
+	else
+		pio_write(v, port, in->width, gpr_read(v, EAX, in->width));
+	return EMU_OK;
+}
+
+/* One element from the port to ES:EDI.  The write is known to succeed before the port is read. */
+static int ins_one(struct vcpu *v, const struct insn *in, uint16_t port)
+{
+	gva_t gva;
+	uint32_t val;
+	int r = seg_linear(v, SEG_ES, gpr_read(v, EDI, in->addrsize), in->width, true, &gva);
+
+	if (!r)
+		r = mem_probe_write(v, gva, in->width, mem_user(v));
+	if (r)
+		return r;
+	val = pio_read(v, port, in->width);
+	r = mem_write(v, gva, &val, in->width, mem_user(v));
+	if (!r)
+		string_advance(v, in, EDI);
+	return r;
+}
+
+/* One element from @seg:ESI to the port. */
+static int outs_one(struct vcpu *v, const struct insn *in, uint16_t port)
+{
+	uint32_t val = 0;
+	int r = seg_read(v, in->seg, gpr_read(v, ESI, in->addrsize), &val, in->width);
+
+	if (r)
+		return r;
+	pio_write(v, port, in->width, val);
+	string_advance(v, in, ESI);
+	return EMU_OK;
+}
+
+static int ins_outs(struct vcpu *v, const struct insn *in)
+{
+	uint16_t port = gpr_read(v, EDX, 2);
+	struct rep rep;
+	int r = io_allowed(v, port, in->width);
+
+	if (r)
+		return r;
+	for (rep_begin(v, in, &rep); rep_more(v, in, &rep);) {
+		r = in->op == OP_INS ? ins_one(v, in, port) : outs_one(v, in, port);
+		if (r)
+			break;
+		rep_count(v, in, &rep);
+	}
+	return rep_end(v, in, &rep, r);
+}
+
+int emu_io(struct vcpu *v, const struct insn *in)
+{
+	if (in->width != 1 && in->width != 2 && in->width != 4)
+		return vcpu_ud(v);
+	return in->op == OP_IN || in->op == OP_OUT ? in_out(v, in) : ins_outs(v, in);
+}

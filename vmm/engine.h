@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What runs a vCPU until its next exit.  One implementation runs it deprivileged in a sandboxed
+ * host process (vmm/world/), another on /dev/kvm; the run loop, devices, interrupt code and
+ * loader are the same for both.
+ */
+#ifndef RINGSIDE_VMM_ENGINE_H
+#define RINGSIDE_VMM_ENGINE_H
+
+#include "vmm/types.h"
+
+struct vcpu;
+struct engine;
+struct exit;
+
+enum exit_reason {
+	EXIT_KICK,       /* another thread asked; nothing happened in the guest */
+	EXIT_STEP,       /* one instruction ran, as asked with ENGINE_STEP */
+	EXIT_PRIVILEGED, /* #GP or #UD at eip: perhaps a sensitive instruction */
+	EXIT_PAGE_FAULT, /* the engine has no mapping that allows the access at gva */
+	EXIT_SOFT_INT,   /* int n whose eip is already past the instruction; vector says which */
+	EXIT_SYSENTER,   /* sysenter; eip is lost, as the instruction loses it */
+	EXIT_SYSCALL,    /* syscall; ecx holds the next eip, as the instruction leaves it */
+	EXIT_EXCEPTION,  /* any other exception of the guest's own: vector, error */
+	EXIT_RECONCILED, /* the engine repaired state the guest had changed without a trap; resume
+			  */
+	EXIT_BREACH,     /* the guest left the deprivileged environment or broke protocol */
+	EXIT_DEAD,       /* the process or descriptor behind the engine is gone */
+	EXIT_REASONS
+};
+
+struct exit {
+	enum exit_reason reason;
+	uint8_t vector; /* exception or software interrupt */
+	uint32_t dr6;   /* #DB: bits to set in DR6 */
+	bool has_error;
+	uint32_t error;      /* error code as the CPU pushed it */
+	gva_t gva;           /* EXIT_PAGE_FAULT: CR2 */
+	const char *why;     /* EXIT_BREACH, EXIT_DEAD: a phrase for the user; static string */
+	uint32_t guest_ns;   /* time from resume to trap, as far as the engine can see */
+	uint32_t handoff_ns; /* trap to VMM plus VMM to guest; see the engine */
+};
+
+#define ENGINE_STEP 0x1 /* run one instruction, then EXIT_STEP */
+
+#define MAP_R 0x1
+#define MAP_W 0x2
+#define MAP_X 0x4
+
+struct engine_ops {
+	const char *name; /* "world", "kvm" */
+	/* Returns 0 or negative errno with a sentence in vm->death. */
+	int (*create)(struct vcpu *v, struct engine **out);
+	void (*destroy)(struct engine *e);
+	/*
+	 * Load v->regs, run the guest until the next exit, store v->regs, fill *@x.
+	 * Returns 0 or negative errno (host failure, sentence in vm->death).  vCPU thread only.
+	 */
+	int (*run)(struct engine *e, unsigned flags, struct exit *x);
+	/*
+	 * Map guest-linear [gva, gva + len) onto guest RAM [gpa, gpa + len) with rights @prot
+	 * (MAP_R | MAP_W | MAP_X); page-aligned.  Behind the RAM are the copies of shadow code
+	 * pages.  Replaces what was there.  May be deferred until the next run().  Returns 0,
+	 * -EPERM where this host cannot map that address (below vm.mmap_min_addr without privilege;
+	 * the caller emulates accesses then), or -errno.
+	 */
+	int (*map)(struct engine *e, gva_t gva, gpa_t gpa, uint64_t len, unsigned prot);
+	int (*unmap)(struct engine *e, gva_t gva, uint64_t len);
+	/* Forget every mapping. */
+	int (*invalidate)(struct engine *e);
+	/* Make a running run() return EXIT_KICK soon.  Any thread. */
+	void (*kick)(struct engine *e);
+	/*
+	 * FPU/SSE/AVX state as an XSAVE image (standard format).  get: copies at most @size bytes,
+	 * returns the image's length; set: returns 0 or -EINVAL.  vCPU thread only, after a run().
+	 */
+	long (*get_fpu)(struct engine *e, void *buf, size_t size);
+	int (*set_fpu)(struct engine *e, const void *buf, size_t size);
+};
+
+struct engine {
+	const struct engine_ops *ops;
+	/*
+	 * Addresses below cannot be mapped here (vm.mmap_min_addr without privilege): map() gives
+	 * -EPERM, and the run loop emulates what the guest does there.  A multiple of PAGE_SIZE,
+	 * often 0.
+	 */
+	uint64_t low_limit;
+	bool ram_mapped; /* run.c: all of RAM was mapped for data (paging off) */
+};
+
+extern const struct engine_ops world_engine;
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The board: which chips a VM has and how their lines are wired, and the thread that feeds them
+ * (console input, timers).
+ */
+#ifndef RINGSIDE_VMM_MACHINE_H
+#define RINGSIDE_VMM_MACHINE_H
+
+#include "vmm/types.h"
+
+struct vm;
+struct vcpu;
+struct machine;
+
+struct machine_config {
+	int console_in, console_out; /* descriptors of COM1; -1: none */
+	bool console_escape;         /* Ctrl-A x quits, Ctrl-A h helps (a terminal) */
+	int debugcon_out;            /* descriptor of port 0xe9; -1: discarded */
+};
+
+/* Create the chips on @vm's buses and one LAPIC per vCPU.  Returns 0 or negative errno. */
+int machine_create(struct vm *vm, const struct machine_config *cfg);
+/* Start and stop the I/O thread: an epoll loop over console, timers and stop requests. */
+int machine_start(struct vm *vm);
+void machine_stop(struct vm *vm);
+void machine_destroy(struct vm *vm);
+
+/*
+ * What interrupt should @v take now?  Acknowledges it at its controller: LAPIC first, then PIC
+ * through ExtINT.  Call only when the vCPU can take it (IF set, no shadow).
+ * Returns the vector, or -1.  Takes the device lock.
+ */
+int machine_ack_interrupt(struct vm *vm, struct vcpu *v);
+/* Is there one to take?  Same rules, without acknowledging. */
+bool machine_has_interrupt(struct vm *vm, struct vcpu *v);
+
+/* Port and memory I/O on behalf of @v; take the device lock, route the LAPIC page to v's own. */
+uint32_t machine_pio_read(struct vm *vm, struct vcpu *v, uint16_t port, unsigned width);
+void machine_pio_write(struct vm *vm, struct vcpu *v, uint16_t port, unsigned width, uint32_t val);
+uint32_t machine_mmio_read(struct vm *vm, struct vcpu *v, gpa_t gpa, unsigned width);
+void machine_mmio_write(struct vm *vm, struct vcpu *v, gpa_t gpa, unsigned width, uint32_t val);
+
+/* IA32_APIC_BASE and IA32_TSC_DEADLINE. */
+void machine_set_apic_base(struct vm *vm, struct vcpu *v, uint64_t val);
+void machine_set_tsc_deadline(struct vm *vm, struct vcpu *v, uint64_t tsc);
+uint64_t machine_tsc_deadline(struct vm *vm, struct vcpu *v);
+
+#endif

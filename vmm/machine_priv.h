@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/* What machine.c (the board) and io.c (its I/O thread) share; nobody else includes it. */
+#ifndef RINGSIDE_VMM_MACHINE_PRIV_H
+#define RINGSIDE_VMM_MACHINE_PRIV_H
+
+#include <pthread.h>
+
+#include "vmm/console.h"
+#include "vmm/dev/devices.h"
+#include "vmm/machine.h"
+#include "vmm/vm.h"
+
+enum { OUT_COM1, OUT_DEBUGCON, OUT_COUNT };
+
+/* All under the VM's device lock, but the descriptors, which do not change while it runs. */
+struct io {
+	pthread_t thread;
+	pthread_cond_t room; /* an output buffer has room again, or is discarded */
+	struct vtimer flush;
+	uint64_t programmed_ns; /* what the timerfd is armed for; TIMER_NEVER: not */
+	int epoll_fd, timer_fd, wake_fd;
+	bool started;
+	bool stop;
+	bool asleep;    /* in epoll_wait(): needs wake_fd to notice anything */
+	bool again;     /* io_wake() while not asleep: go round once more before sleeping */
+	bool flush_due; /* write what is buffered */
+	bool in_ready;  /* epoll said so */
+	bool in_watched, out_watched[OUT_COUNT]; /* registered with epoll */
+	struct console_in in;
+	struct console_out out[OUT_COUNT];
+};
+
+struct machine {
+	struct vm *vm;
+	struct machine_config cfg;
+	struct uart *uart;
+	struct pic *pic;
+	struct pit *pit;
+	struct rtc *rtc;
+	struct i8042 *i8042;
+	struct debugcon *debugcon;
+	struct exitport *exitport;
+	struct vcpu *accessing; /* on whose behalf a device is being called; NULL: a timer's or
+				   input's */
+	struct io io;
+};
+
+/* Returns 0 or negative errno. */
+int io_init(struct machine *m);
+void io_destroy(struct machine *m);
+int io_start(struct machine *m);
+/* Flush all output, end the thread. */
+void io_stop(struct machine *m);
+/* The I/O thread has something to look at.  Lock held. */
+void io_wake(struct machine *m);
+/* A byte the guest printed.  Lock held; never blocks. */
+void io_put(struct machine *m, unsigned which, uint8_t byte);
+/*
+ * Wait until output @which can take what one port access may print.  Lock held, but released while
+ * waiting, so call it before the device is touched.  Gives up when the VM is to stop.
+ */
+void io_wait_room(struct machine *m, unsigned which);
+
+#endif

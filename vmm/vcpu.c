@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/* State of a virtual CPU: reset, faults, kick.  The loop that runs it is in run.c. */
+#include <linux/futex.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "vmm/engine.h"
+#include "vmm/vcpu.h"
+#include "vmm/vm.h"
+
+/* SDM Vol. 3A, "Processor State After Reset" (9.1.1), table 9-1. */
+void vcpu_reset(struct vcpu *v)
+{
+	static const struct segment data = {
+		.type = 3, .s = true, .present = true, .limit = 0xffff
+	};
+	struct shadow *sh = &v->sh;
+
+	memset(&v->regs, 0, sizeof(v->regs));
+	memset(sh, 0, sizeof(*sh));
+	for (int i = 0; i < SEG_COUNT; i++)
+		v->regs.seg[i] = data;
+	v->regs.seg[SEG_CS].sel = 0xf000;
+	v->regs.seg[SEG_CS].base = 0xffff0000u;
+	v->regs.seg[SEG_CS].type = 0xb;
+	v->regs.eip = 0xfff0;
+	v->regs.eflags = FL_FIXED;
+	v->regs.gpr[EDX] = 0x600;
+	sh->cr0 = CR0_ET | CR0_NW | CR0_CD;
+	sh->dr[6] = 0xffff0ff0u;
+	sh->dr[7] = 0x400;
+	sh->gdtr.limit = sh->idtr.limit = 0xffff;
+	sh->ldtr = (struct segment){ .type = 2, .present = true, .limit = 0xffff };
+	sh->tr = (struct segment){ .type = 11, .present = true, .limit = 0xffff };
+	sh->apic_base = 0xfee00000u | 1u << 11 | (v->id == 0 ? 1u << 8 : 0);
+	sh->pat = 0x0007040600070406u;
+	sh->xcr0 = 1;
+	sh->misc_enable = 1;
+	v->halted = false;
+	v->shutdown = false;
+}
+
+int vcpu_fault(struct vcpu *v, unsigned vector, bool has_error, uint32_t error)
+{
+	v->fault =
+		(struct event){ .vector = (uint8_t)vector, .has_error = has_error, .error = error };
+	return EMU_FAULT;
+}
+
+void vcpu_kick(struct vcpu *v)
+{
+	atomic_store(&v->kicked, 1);
+	if (atomic_load(&v->state) == VCPU_BLOCKED)
+		syscall(SYS_futex, &v->kicked, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	else if (v->engine)
+		v->engine->ops->kick(v->engine);
+}
+
+void vcpu_boot_multiboot(struct vcpu *v, uint32_t entry, uint32_t magic, uint32_t info_gpa)
+{
+	struct segment flat = {
+		.type = 3, .s = true, .present = true, .db = true, .g = true, .limit = UINT32_MAX
+	};
+
+	vcpu_reset(v);
+	for (int i = 0; i < SEG_COUNT; i++) {
+		flat.sel = i == SEG_CS ? 0x08 : 0x10;
+		flat.type = i == SEG_CS ? 0xb : 3;
+		v->regs.seg[i] = flat;
+	}
+	v->sh.cr0 = CR0_PE | CR0_ET;
+	/* The GDTR is the kernel's to load: an empty one makes a forgotten lgdt show at once. */
+	v->sh.gdtr = (struct desc_table){ 0 };
+	v->regs.eip = entry;
+	v->regs.gpr[EAX] = magic;
+	v->regs.gpr[EBX] = info_gpa;
+}

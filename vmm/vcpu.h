@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A virtual CPU: the guest's registers, the shadow state behind the sensitive instructions, and
+ * the loop that runs it.  Owned by the thread that runs it; other threads may only call
+ * vcpu_kick().
+ */
+#ifndef RINGSIDE_VMM_VCPU_H
+#define RINGSIDE_VMM_VCPU_H
+
+#include <stdatomic.h>
+#include <time.h>
+
+#include "vmm/types.h"
+
+struct vm;
+struct engine;
+struct lapic;
+struct exit;
+
+/* An exception or interrupt on its way into the guest. */
+struct event {
+	uint8_t vector;
+	bool has_error;
+	bool soft;     /* int n, int3, into: DPL of the gate is checked, EIP is after it */
+	bool external; /* from PIC or LAPIC: sets EXT in error codes of nested faults */
+	uint32_t error;
+	uint32_t cr2; /* #PF only: loaded into CR2 on delivery */
+	uint32_t dr6; /* #DB only: ORed into DR6 on delivery */
+};
+
+/* What emulation of an instruction can end in (values > 0; negative ones are errors: VM dead). */
+enum emu_result {
+	EMU_OK = 0,        /* committed, EIP advanced */
+	EMU_FAULT = 1,     /* nothing committed; v->fault says what the guest gets */
+	EMU_UNHANDLED = 2, /* not an instruction for the emulator: the caller decides */
+};
+
+/*
+ * The shadow: what the guest believes about state that ring 3 cannot hold for it.  Compact and
+ * pointer-free, so that a fast path inside the world could share it one day (DESIGN section 13).
+ */
+struct shadow {
+	uint32_t cr0, cr2, cr3, cr4;
+	uint32_t dr[8];
+	struct desc_table gdtr, idtr;
+	struct segment ldtr, tr;
+	uint8_t cpl; /* vCPL: the guest's own idea of its privilege level, 0-3 */
+	/* Interrupts (and traps) held off until after the next instruction: STI, MOV SS/POP SS. */
+	bool sti_shadow, movss_shadow;
+	bool nmi_blocked; /* from NMI delivery to the next IRET */
+	uint64_t apic_base;
+	uint64_t tsc_offset; /* guest TSC = host TSC + tsc_offset */
+	uint64_t tsc_adjust; /* IA32_TSC_ADJUST: sum of what the guest added to its TSC */
+	uint64_t efer, pat, misc_enable, mtrr_def_type, xcr0;
+	uint64_t mtrr_fix[11], mtrr_var[16];
+	uint32_t sysenter_cs, sysenter_esp, sysenter_eip;
+	uint64_t tsc_aux;
+};
+
+enum vcpu_run_state { VCPU_READY, VCPU_RUNNING, VCPU_BLOCKED };
+
+struct vcpu {
+	struct vm *vm;
+	unsigned id; /* 0.. ; also the initial APIC id */
+	struct cpu_regs regs;
+	struct shadow sh;
+	struct event fault; /* valid after EMU_FAULT */
+	bool halted;        /* HLT executed, waiting for an event */
+	bool shutdown;      /* triple fault */
+	struct engine *engine;
+	struct lapic *lapic;
+	struct account *account;  /* counts its exits; may be NULL in tests */
+	struct trace *trace;      /* its last exits; may be NULL in tests */
+	bool step_original;       /* run.c: the next run executes one unpatched instruction */
+	_Atomic bool irq_pending; /* hint: an interrupt controller may have something for us */
+	_Atomic bool nmi_pending;
+	_Atomic uint32_t kicked; /* futex word: someone asked the vCPU to look at its work */
+	_Atomic int state;       /* enum vcpu_run_state */
+};
+
+/* Set up as after power-on/INIT (SDM Vol. 3A, table "IA-32 ... Processor States" 9-1). */
+void vcpu_reset(struct vcpu *v);
+
+/* Record in v->fault and return EMU_FAULT, so that a handler can `return vcpu_gp(v, 0);`. */
+int vcpu_fault(struct vcpu *v, unsigned vector, bool has_error, uint32_t error);
+static inline int vcpu_gp(struct vcpu *v, uint32_t error)
+{
+	return vcpu_fault(v, VEC_GP, true, error);
+}
+static inline int vcpu_ud(struct vcpu *v)
+{
+	return vcpu_fault(v, VEC_UD, false, 0);
+}
+
+static inline bool vcpu_protected(const struct vcpu *v)
+{
+	return v->sh.cr0 & CR0_PE;
+}
+static inline unsigned vcpu_iopl(const struct vcpu *v)
+{
+	return (v->regs.eflags & FL_IOPL) >> FL_IOPL_SHIFT;
+}
+
+/* Ask the vCPU to look at its pending work soon.  Any thread, any lock held or not. */
+void vcpu_kick(struct vcpu *v);
+
+/*
+ * State in which a Multiboot loader enters the kernel: protected mode, paging off, flat segments of
+ * unspecified selectors, EAX = magic, EBX = information block, interrupts off.
+ * Source: Multiboot Specification 0.6.96, "Machine state" (3.2).
+ */
+void vcpu_boot_multiboot(struct vcpu *v, uint32_t entry, uint32_t magic, uint32_t info_gpa);
+
+/*
+ * Run until the VM stops.  Returns 0 when it was asked to stop (vm->stop), or a negative errno
+ * when the VM was killed (vm->death says why).  The calling thread is the pCPU thread.
+ */
+int vcpu_run(struct vcpu *v);
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/* One world as the VMM sees it.  Private to vmm/world/. */
+#ifndef RINGSIDE_WORLD_WORLD_H
+#define RINGSIDE_WORLD_WORLD_H
+
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include "vmm/engine.h"
+#include "vmm/vcpu.h"
+#include "vmm/vm.h"
+#include "vmm/world/share.h"
+
+/* Real selectors (the host's GDT, the same on every x86-64 Linux). */
+#define REAL_CS64 0x33
+#define REAL_CS32 0x23
+
+/*
+ * LDT slots the VMM hands out, from the top of the table down: a guest's own LDT selectors are
+ * small, so they stay not-present and fault.  Content-keyed: a descriptor that was used before
+ * needs no modify_ldt.
+ */
+#define LDT_SLOTS 64
+#define LDT_FIRST (8192 - LDT_SLOTS)
+
+/* How pCPU thread and runner take turns; see handoff.c. */
+enum handoff_mode {
+	HANDOFF_SHARE, /* both on one CPU, futex */
+	HANDOFF_SPIN,  /* on two CPUs, the waiting one polls */
+};
+
+struct handoff {
+	enum handoff_mode mode;
+	bool forced;          /* a benchmark or --handoff fixed the mode */
+	int home_cpu;         /* where the pCPU thread is pinned */
+	unsigned quick;       /* quick exits in a row while sharing */
+	unsigned window;      /* hand-offs in the current average while spinning */
+	uint64_t cost;        /* their TSC ticks */
+	uint64_t retry_tsc;   /* no spinning before this */
+	uint64_t recheck_tsc; /* next look at the host's load while spinning */
+	uint64_t backoff;     /* ns of the next pause after a failed attempt */
+	uint64_t rehome_tsc;  /* when to look for a better CPU next */
+	bool unpinned;        /* sleeping unpinned once, to be placed by the host */
+	uint64_t spin_ticks, quick_ticks, fair_ticks, dear_ticks; /* TSC ticks */
+	unsigned switches;                                        /* for the account */
+};
+
+struct world {
+	struct engine engine;
+	struct vcpu *vcpu;
+	pid_t pid; /* of the world; its main thread is the runner */
+	int pidfd;
+	struct world_ctl *ctl;
+	struct world_xchg *xchg;
+	uint8_t *share;
+	bool started; /* the stub's first exit was seen */
+	bool dead;
+	_Atomic bool in_guest;    /* the runner has the turn: a kick needs a signal */
+	uint16_t real[SEG_COUNT]; /* selectors the runner was last resumed with */
+	uint64_t ldt_key[LDT_SLOTS];
+	unsigned ldt_used, ldt_next;
+	unsigned queued; /* requests in ctl->req not yet flushed */
+	unsigned descs;  /* descriptors in ctl->desc used by them */
+	uint32_t seq;
+	uint64_t tsc_posted; /* when the turn was last given to the runner */
+	uint64_t kick_ns;    /* CLOCK_MONOTONIC of the first unanswered kick, 0 if none */
+	struct handoff handoff;
+};
+
+static inline struct world *world_of(struct engine *e)
+{
+	return (struct world *)e; /* engine is the first member */
+}
+
+/*
+ * spawn.c: start the world process.  Returns 0 or negative errno with a sentence in vm->death.
+ * Any thread that lives as long as the world (it dies with its parent thread).
+ */
+int world_spawn(struct world *w);
+/* Kill and reap it.  Returns its wait status. */
+int world_reap(struct world *w);
+
+/* mapper.c: queue a system call for the mapper; world_flush() has them done. */
+int world_queue(struct world *w, const struct world_request *rq);
+int world_flush(struct world *w);
+
+/* segments.c: real selectors for the vCPU's segments, making LDT descriptors as needed. */
+int world_install_segments(struct world *w, uint16_t real[SEG_COUNT]);
+/*
+ * Compare the selectors the runner trapped with (@now) with those installed; where they differ the
+ * guest loaded a host selector natively: load it again from the guest's own tables.
+ * *@repaired says whether any differed.  Returns EMU_OK, or EMU_FAULT with v->fault if the guest's
+ * tables do not allow the selector.
+ */
+int world_reconcile(struct world *w, const uint16_t now[SEG_COUNT], bool *repaired);
+
+/* classify.c: from what the runner reported (@x, a private copy) to an exit; updates v->regs. */
+int world_classify(struct world *w, const struct world_xchg *x, unsigned flags, struct exit *out);
+
+/* handoff.c */
+void handoff_init(struct world *w);
+/*
+ * Give the turn to the runner and wait until it is the VMM's again; or only wait.  0, -ESRCH if the
+ * world died or had to be killed, -EPROTO if it wrote nonsense to the turn word.
+ */
+int handoff_run(struct world *w);
+int handoff_wait(struct world *w);
+/* Learn from a finished exit: guest time and hand-off latency in TSC ticks. */
+void handoff_learn(struct world *w, uint64_t guest_ticks, uint64_t handoff_ticks);
+/* Fix the mode (benchmarks). */
+void handoff_force(struct world *w, enum handoff_mode mode);
+const char *handoff_name(enum handoff_mode mode);
+
+extern const uint8_t world_stub[], world_stub_end[];
+
+#endif
