@@ -142,7 +142,7 @@ static double world_mode(struct guest *g, int mode)
 	struct world *w = world_of(g->vcpu.engine);
 
 	if (mode < 0)
-		w->handoff.forced = false;
+		w->handoff->forced = false;
 	else
 		handoff_force(w, (enum handoff_mode)mode);
 	return bench_world(g);

@@ -242,8 +242,9 @@ void decode_operands(const struct parse *p, const struct cs_x86 *x, struct insn 
 		case X86_OP_MEM:
 			o->kind = OPND_MEM;
 			o->width = (uint8_t)mem_width(p, in->op, c->size);
-			if (p->map == MAP_VEX)
-				o->kind = OPND_OTHER; /* not ours; parse.c has no address */
+			/* VEX, EVEX and XOP (8f with another ModR/M): parse.c has no address. */
+			if (p->map == MAP_VEX || (p->has_modrm && MODRM_MOD(p->modrm) == 3))
+				o->kind = OPND_OTHER;
 			else if (p->has_modrm)
 				o->mem = p->mem;
 			else

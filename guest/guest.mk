@@ -15,16 +15,29 @@ MINIOS_SRC   := $(sort $(wildcard guest/minios/*.c guest/minios/*.S))
 MINIOS_OBJ   := $(patsubst %,$(O)/%.o,$(basename $(MINIOS_SRC)))
 MINIOS       := $(O)/guest/minios.elf
 
+# Its user programs: each NAME.c in user/ but the library becomes user/NAME.elf, and all of them
+# together one ar(1) archive, to be loaded as a module (guest/minios/programs.c).
+MINIOS_USRC  := $(sort $(wildcard guest/minios/user/*.c guest/minios/user/*.S))
+MINIOS_LIB   := $(addprefix $(O)/guest/minios/,user/start.o user/user.o format.o lib.o)
+MINIOS_USER  := $(filter-out user,$(basename $(notdir $(wildcard guest/minios/user/*.c))))
+MINIOS_PROGS := $(patsubst %,$(O)/guest/minios/user/%.elf,$(sort $(MINIOS_USER)))
+MINIOS_AR    := $(O)/guest/minios-programs.a
+
+# guest/conform: every sensitive instruction in every interesting state; tests/conform.c compares.
+CONFORM_SRC  := $(sort $(wildcard guest/conform/*.c guest/conform/*.S)) guest/minios/lib.c
+CONFORM_OBJ  := $(patsubst %,$(O)/%.o,$(basename $(CONFORM_SRC)))
+CONFORM      := $(O)/guest/conform.elf
+
 # tests/hostile: one file, one image.
 HOSTILE_SRC  := $(sort $(wildcard tests/hostile/*.S))
 HOSTILE      := $(patsubst tests/hostile/%.S,$(O)/guest/hostile-%.elf,$(HOSTILE_SRC))
 
-guests: $(MINIOS) $(HOSTILE)
+guests: $(MINIOS) $(MINIOS_AR) $(CONFORM) $(HOSTILE)
 
-$(patsubst %.c,$(O)/%.o,$(filter %.c,$(MINIOS_SRC))): $(O)/%.o: %.c
+$(patsubst %.c,$(O)/%.o,$(filter %.c,$(sort $(MINIOS_SRC) $(CONFORM_SRC) $(MINIOS_USRC)))): $(O)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CFLAGS) -MMD -MP -c -o $@ $<
-$(patsubst %.S,$(O)/%.o,$(filter %.S,$(MINIOS_SRC))): $(O)/%.o: %.S
+$(patsubst %.S,$(O)/%.o,$(filter %.S,$(MINIOS_SRC) $(CONFORM_SRC) $(MINIOS_USRC))): $(O)/%.o: %.S
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_ARCH) -g -MMD -MP -c -o $@ $<
 
@@ -32,10 +45,20 @@ $(MINIOS): $(MINIOS_OBJ) guest/minios/kernel.ld
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_LINK) -Wl,-T,guest/minios/kernel.ld -o $@ $(MINIOS_OBJ)
 
+$(MINIOS_PROGS): %.elf: %.o $(MINIOS_LIB) guest/minios/user/user.ld
+	$(CC) $(GUEST_LINK) -Wl,-T,guest/minios/user/user.ld -o $@ $< $(MINIOS_LIB)
+$(MINIOS_AR): $(MINIOS_PROGS)
+	rm -f $@
+	ar rcD $@ $^
+
+$(CONFORM): $(CONFORM_OBJ) guest/conform/kernel.ld
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_LINK) -Wl,-T,guest/conform/kernel.ld -o $@ $(CONFORM_OBJ)
+
 # -I.: the images that attack the world include its share.h for the addresses.
 $(HOSTILE): $(O)/guest/hostile-%.elf: tests/hostile/%.S tests/hostile/hostile.ld
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_ARCH) -I. -MMD -MP -MF $(@:.elf=.d) -MT $@ $(GUEST_LINK) \
 	      -Wl,-T,tests/hostile/hostile.ld -o $@ $<
 
--include $(MINIOS_OBJ:.o=.d) $(HOSTILE:.elf=.d)
+-include $(MINIOS_OBJ:.o=.d) $(MINIOS_PROGS:.elf=.d) $(O)/guest/minios/user/user.d $(CONFORM_OBJ:.o=.d) $(HOSTILE:.elf=.d)

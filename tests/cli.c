@@ -68,7 +68,7 @@ Test(cli, seconds)
 
 /* ---- the arguments of run ---- */
 
-#define CLI_ARGS 24
+#define CLI_ARGS 28
 
 /* argp reorders what it gets, and modules are cut at the comma: copies. */
 struct cli_args {
@@ -108,6 +108,8 @@ Test(cli, an_image_alone_has_defaults)
 	cr_assert_eq(a.o.stats, STATS_NONE);
 	cr_assert_eq(a.o.timeout_ns, 0);
 	cr_assert_eq(a.o.handoff, 0);
+	cr_assert_not(a.o.tsc_trap);
+	cr_assert_not(a.o.cpuid_show);
 	cr_assert_not(a.o.help);
 	run_options_free(&a.o);
 }
@@ -119,7 +121,8 @@ Test(cli, every_option_is_taken)
 	cr_assert_eq(CLI_PARSE(&a, "-m", "128M", "--stats=json", "k.elf", "-append", "a b=c",
 			       "--module", "m1,x,y", "--module=m2", "--engine", "world",
 			       "--stats-file", "s", "--trace", "t", "--trace-format=chrome",
-			       "--timeout", "1.5", "--debugcon", "d", "--handoff", "spin"),
+			       "--timeout", "1.5", "--debugcon", "d", "--handoff", "spin",
+			       "--tsc=trap", "--cpuid", "-fma,-sse2"),
 		     0, "%s", a.err);
 	cr_assert_str_eq(a.o.image, "k.elf");
 	cr_assert_eq(a.o.ram_len, 128u << 20);
@@ -136,6 +139,9 @@ Test(cli, every_option_is_taken)
 	cr_assert_eq(a.o.timeout_ns, 1500000000u);
 	cr_assert_str_eq(a.o.debugcon, "d");
 	cr_assert_eq(a.o.handoff, 2);
+	cr_assert(a.o.tsc_trap);
+	cr_assert_not(a.o.cpuid_show);
+	cr_assert(a.o.cpuid_mask.off[CPUID_1_EDX] >> 26 & 1);
 	run_options_free(&a.o);
 }
 
@@ -223,6 +229,9 @@ Test(cli, every_usage_error_is_status_2, .timeout = 60)
 		{ { "run", "a", "--trace-format", "csv" }, "csv: it can be text or chrome" },
 		{ { "run", "a", "--trace-format", "chrome" }, "without --trace" },
 		{ { "run", "a", "--handoff", "slow" }, "slow: it can be auto, share or spin" },
+		{ { "run", "a", "--tsc", "off" }, "off: it can be native or trap" },
+		{ { "run", "a", "--cpuid", "sse2" }, "--cpuid sse2: write -NAME" },
+		{ { "run", "a", "--cpuid" }, "--cpuid needs a value" },
 		{ { "run", "a", "--timeout", "0" }, "--timeout 0" },
 		{ { "run", "a", "--timeout", "soon" }, "--timeout soon" },
 		{ { "run", "a", "--stats-file", "/nonexistent/s" }, "/nonexistent/s" },
@@ -277,6 +286,7 @@ Test(cli, help_lists_every_option, .timeout = 60)
 		"-m, --memory", "--append",  "--module",       "--engine",
 		"--handoff",    "--timeout", "--debugcon",     "--stats",
 		"--stats-file", "--trace",   "--trace-format", "--help",
+		"--cpuid",      "--tsc",
 	};
 	static struct child c;
 

@@ -3,97 +3,10 @@
  * Shadow code pages under the real run loop: small guests, assembled here, that would see the
  * host's state if one of their sensitive instructions executed natively.
  */
-#include <criterion/criterion.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "decoder/scan.h"
-#include "vmm/account.h"
-#include "vmm/code.h"
-#include "vmm/world/world.h"
-
-#define CG_RAM  (4u << 20)
-#define CG_CODE 0x100000u
+#include "tests/raw_guest.h"
 
 TestSuite(code, .timeout = 30);
-
-/*
- * 32-bit code between the labels NAME and NAME_end.  It runs at CG_CODE, is done with
- * "out %al,$0xf4", and leaves its results in registers.  A(label) is a label's address at run time.
- */
-#define GUEST(name, text)                                                                \
-	extern const uint8_t name[], name##_end[];                                       \
-	__asm__(".pushsection .rodata\n"                                                 \
-		".balign 4096\n"                                                         \
-		".set base, .\n" #name ":\n.code32\n" text "\n.code64\n" #name "_end:\n" \
-		".popsection\n")
-#define A(label) "(0x100000 + " label " - base)"
-#define DONE     "out %al,$0xf4\n jmp .\n"
-
-struct cg {
-	struct vm vm;
-	struct vcpu v;
-	struct code_stats st;
-};
-
-static void cg_done(void *dev, uint64_t off, unsigned width, uint32_t val)
-{
-	(void)off;
-	(void)width;
-	(void)val;
-	vm_end(dev, VM_EXITED, 0);
-}
-
-static uint32_t cg_read(void *dev, uint64_t off, unsigned width)
-{
-	(void)dev;
-	(void)off;
-	(void)width;
-	return 0;
-}
-
-static void cg_load(struct cg *g, const uint8_t *code, const uint8_t *end)
-{
-	struct bus_range r = {
-		.name = "done", .base = 0xf4, .len = 1, .read = cg_read, .write = cg_done
-	};
-
-	memset(g, 0, sizeof(*g));
-	cr_assert_eq(vm_init(&g->vm, CG_RAM), 0, "%s", g->vm.death);
-	r.dev = &g->vm;
-	cr_assert_eq(bus_add(&g->vm.pio, &r), 0);
-	g->v.vm = &g->vm;
-	g->v.account = account_new();
-	g->vm.vcpu[0] = &g->v;
-	g->vm.vcpus = 1;
-	vcpu_boot_multiboot(&g->v, CG_CODE, 0, 0);
-	g->v.regs.gpr[ESP] = 0x200000;
-	memcpy(g->vm.ram + CG_CODE, code, (size_t)(end - code));
-	cr_assert_eq(world_engine.create(&g->v, &g->v.engine), 0, "%s", g->vm.death);
-}
-
-static void cg_go(struct cg *g)
-{
-	vcpu_run(&g->v);
-	cr_expect_eq(atomic_load(&g->vm.end), VM_EXITED, "%s (eip %#x)", g->vm.death,
-		     g->v.regs.eip);
-	code_get_stats(g->vm.code, &g->st);
-}
-
-static void cg_free(struct cg *g)
-{
-	world_engine.destroy(g->v.engine);
-	account_free(g->v.account);
-	vm_destroy(&g->vm);
-}
-
-#define RUN(g, name)                          \
-	do {                                  \
-		cg_load(g, name, name##_end); \
-		cg_go(g);                     \
-	} while (0)
-#define REG(g, r) ((g)->v.regs.gpr[r])
 
 /* ---- the instructions themselves ---- */
 
@@ -186,6 +99,36 @@ Test(code, ordinary_instruction_whose_opcode_is_split_by_a_page)
 	RUN(&g, cg_straddle_jcc);
 	cr_expect_eq(REG(&g, EBX), 3);
 	cr_expect_eq(REG(&g, ECX), 0);
+	cg_free(&g);
+}
+
+GUEST(cg_straddle_imm,
+      "jmp 1f\n .fill 4094 - (. - base), 1, 0x90\n 2: mov $0x9c11,%eax\n" DONE "1: jmp 2b\n");
+/* What faults for lack of execute permission is the second page: no instruction starts there. */
+Test(code, end_of_an_instruction_on_the_next_page_is_not_an_entry)
+{
+	struct cg g;
+
+	cr_assert_eq(cg_straddle_imm[4096], 0x9c); /* pushf, if it were one */
+	RUN(&g, cg_straddle_imm);
+	cr_expect_eq(REG(&g, EAX), 0x9c11, "%#x", REG(&g, EAX));
+	cg_free(&g);
+}
+
+GUEST(cg_straddle_overlap,
+      "sti\n xor %ecx,%ecx\n jmp 1f\n .fill 4094 - (. - base), 1, 0x90\n"
+      "2: .byte 0xb8,0x11\n 3: pushf\n pop %ebx\n nop\n" /* mov $0x905b9c11,%eax */
+      "inc %ecx\n cmp $1,%ecx\n je 3b\n cmp $2,%ecx\n je 2b\n cli\n" DONE "1: jmp 2b\n");
+/* The patch of the pushf, which the first page learns of late, must not get into the mov. */
+Test(code, overlap_across_a_page_boundary)
+{
+	struct cg g;
+
+	cr_assert_eq(cg_straddle_overlap[4096], 0x9c);
+	RUN(&g, cg_straddle_overlap);
+	cr_expect_eq(REG(&g, EAX), 0x905b9c11, "%#x", REG(&g, EAX));
+	cr_expect(REG(&g, EBX) & FL_IF);
+	cr_expect_eq(REG(&g, ECX), 3);
 	cg_free(&g);
 }
 

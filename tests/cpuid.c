@@ -36,9 +36,7 @@ Test(cpuid, nothing_that_cannot_be_virtualized)
 		     { 1, C, 17, "PCID" },
 		     { 1, C, 21, "x2APIC" },
 		     { 1, D, 1, "VME" },
-		     { 1, D, 6, "PAE" },
 		     { 1, D, 11, "SEP" },
-		     { 1, D, 17, "PSE36" },
 		     { 7, B, 0, "FSGSBASE" },
 		     { 7, B, 2, "SGX" },
 		     { 7, B, 4, "HLE" },
@@ -55,7 +53,6 @@ Test(cpuid, nothing_that_cannot_be_virtualized)
 		     { 7, D, 24, "AMX-TILE" },
 		     { 0x80000001, C, 2, "SVM" },
 		     { 0x80000001, D, 11, "SYSCALL" },
-		     { 0x80000001, D, 20, "NX" },
 		     { 0x80000001, D, 29, "LM" } };
 	struct fx f;
 
@@ -72,7 +69,7 @@ Test(cpuid, features_are_the_hosts_or_emulated)
 	static const struct {
 		uint32_t leaf;
 		uint32_t emulated[4]; /* by register */
-	} rows[] = { { 1, { ~0u, ~0u, 1u << 24 | 1u << 31, 0x0001728c } },
+	} rows[] = { { 1, { ~0u, ~0u, 1u << 24 | 1u << 31, 0x000372cc } },
 		     { 7, { ~0u, 2, 0, 0 } },
 		     { 0x80000001, { ~0u, ~0u, 0, 0 } } };
 	struct fx f;
@@ -96,11 +93,28 @@ Test(cpuid, the_vmm_provides)
 	fx_init(&f);
 	cr_assert(cpuid_has(&f.v, 1, D, 0));  /* FPU */
 	cr_assert(cpuid_has(&f.v, 1, D, 3));  /* PSE */
+	cr_assert(cpuid_has(&f.v, 1, D, 6));  /* PAE */
 	cr_assert(cpuid_has(&f.v, 1, D, 9));  /* APIC */
 	cr_assert(cpuid_has(&f.v, 1, D, 12)); /* MTRR */
+	cr_assert(cpuid_has(&f.v, 1, D, 13)); /* PGE */
+	cr_assert(cpuid_has(&f.v, 1, D, 17)); /* PSE-36 */
 	cr_assert(cpuid_has(&f.v, 1, C, 24)); /* TSC deadline */
 	cr_assert(cpuid_has(&f.v, 7, B, 1));  /* TSC_ADJUST */
 	cr_assert(cpuid_has(&f.v, 6, A, 2));  /* ARAT */
+	fx_fini(&f);
+}
+
+/* PAE without long mode; NX is the host's, because worlds enforce it. */
+Test(cpuid, address_sizes_and_nx)
+{
+	struct fx f;
+	uint32_t out[4], host[4];
+
+	fx_init(&f);
+	cpuid_policy(&f.v, 0x80000008, 0, out);
+	cr_assert_eq(out[A], 0x2024, "32 linear, 36 physical bits: %#x", out[A]);
+	__cpuid(0x80000001, host[A], host[B], host[C], host[D]);
+	cr_assert_eq(cpuid_has(&f.v, 0x80000001, D, 20), host[D] >> 20 & 1);
 	fx_fini(&f);
 }
 

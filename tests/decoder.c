@@ -338,6 +338,25 @@ Test(decoder, condition_and_vector_are_filled_in)
 }
 
 /* What the CPU answers with #UD: SDM Vol. 2, "Protected Mode Exceptions" of each page. */
+/*
+ * XOP and VEX hide ModR/M from the outer form: their memory operands have no address here, and so
+ * must not look as if they had one.  Found by tests/fuzz/fuzz_scan.c.
+ */
+Test(decoder, memory_operands_without_an_address_are_of_no_kind)
+{
+	static const char *const hex[] = { "8fe978e114", "c5f85804", "c4e27918042411" };
+
+	for (size_t i = 0; i < sizeof(hex) / sizeof(hex[0]); i++) {
+		uint8_t b[INSN_MAX + 4] = { 0 };
+		struct insn in;
+
+		bytes_of(hex[i], b);
+		cr_assert_eq(insn_decode(b, INSN_MAX, 32, &in), 0, "%s", hex[i]);
+		for (unsigned k = 0; k < in.nopnd; k++)
+			cr_expect_neq(in.opnd[k].kind, OPND_MEM, "%s, operand %u", hex[i], k);
+	}
+}
+
 Test(decoder, what_is_no_instruction_is_refused)
 {
 	static const char *const bad[] = {

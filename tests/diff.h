@@ -85,12 +85,12 @@ enum diff_verdict {
 struct diff {
 	struct vm native_vm, emu_vm;
 	struct vcpu native, emu;
-	struct exit exit;        /* how the native run ended */
-	bool bus_seen;           /* the emulator went to the bus ... */
-	uint32_t bus_gpa;        /* ... first here */
-	uint32_t tamper;         /* tests: XORed into EBX after emulation, to be noticed */
+	struct exit exit; /* how the native run ended */
+	bool bus_seen;    /* the emulator went to the bus ... */
+	uint32_t bus_gpa; /* ... first here */
+	uint32_t tamper;  /* tests: XORed into EBX after emulation, to be noticed */
 	unsigned long count[DIFF_VERDICTS];
-	FILE *out;               /* where mismatches are reported */
+	FILE *out; /* where mismatches are reported */
 };
 
 /* diff_run.c.  Returns 0 or negative errno with a sentence on stderr. */

@@ -256,3 +256,24 @@ Test(emu_io, single_step_stops_after_each_iteration)
 	cr_assert_eq(f.v.regs.eip, FX_CODE);
 	fx_fini(&f);
 }
+
+/* SDM Vol. 1, "I/O Permission Bit Map" (18.5.2): in virtual-8086 mode it is always consulted. */
+Test(emu_io, bitmap_decides_in_virtual_8086_mode_whatever_iopl)
+{
+	struct fx f;
+
+	fx_init(&f);
+	fx_cpl(&f, 3);
+	f.v.sh.tr.limit = 0x2000;
+	fx_w16(&f, FX_TSS + 102, 104);
+	fx_w8(&f, FX_TSS + 104 + PORT / 8, 0x01);
+	f.v.regs.eflags |= FL_IOPL;
+	cr_assert_eq(io_allowed(&f.v, PORT, 1), EMU_OK, "protected mode: IOPL allows it");
+	f.v.regs.eflags |= FL_VM;
+	cr_assert_eq(io_allowed(&f.v, PORT, 1), EMU_FAULT);
+	cr_assert_eq(f.v.fault.vector, VEC_GP);
+	cr_assert_eq(io_allowed(&f.v, PORT + 1, 1), EMU_OK);
+	f.v.regs.eflags &= ~FL_IOPL;
+	cr_assert_eq(io_allowed(&f.v, PORT + 1, 1), EMU_OK, "the bitmap alone decides");
+	fx_fini(&f);
+}

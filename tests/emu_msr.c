@@ -68,6 +68,7 @@ Test(emu_msr, registers_keep_valid_values)
 		     { 0x277, 0x0007010600070406 },
 		     { 0x2ff, 0xc06 },
 		     { 0x1b, 0xfee00900 },
+		     { 0x202, 0xfc0000006 },
 		     { 0xc0000103, 0xffffffff } };
 	struct fx f;
 
@@ -85,14 +86,14 @@ Test(emu_msr, invalid_writes_are_gp)
 	static const struct {
 		uint32_t index;
 		uint64_t val;
-	} rows[] = { { 0x1b, 0xfee00d00 },  /* x2APIC */
-		     { 0x1b, 0xfee00901 },  /* reserved */
-		     { 0x1b, 0x1fee00900 }, /* beyond the physical address */
-		     { 0x200, 2 },          /* type 2 */
-		     { 0x200, 0x100 },      /* reserved */
-		     { 0x200, 1ull << 32 }, /* beyond the physical address */
-		     { 0x201, 0x400 },      /* reserved */
-		     { 0x250, 7 },          /* UC- is for PAT only */
+	} rows[] = { { 0x1b, 0xfee00d00 },              /* x2APIC */
+		     { 0x1b, 0xfee00901 },              /* reserved */
+		     { 0x1b, 1ull << 36 | 0xfee00900 }, /* beyond the physical address */
+		     { 0x200, 2 },                      /* type 2 */
+		     { 0x200, 0x100 },                  /* reserved */
+		     { 0x200, 1ull << 36 },             /* beyond the physical address */
+		     { 0x201, 0x400 },                  /* reserved */
+		     { 0x250, 7 },                      /* UC- is for PAT only */
 		     { 0x26f, 0xffull << 56 },
 		     { 0x277, 2 }, /* type 2 */
 		     { 0x277, 8ull << 56 },
@@ -105,7 +106,6 @@ Test(emu_msr, invalid_writes_are_gp)
 		     { 0x1d9, 2 },          /* no branch stepping */
 		     { 0xc0000080, 1 },     /* no SYSCALL */
 		     { 0xc0000080, 0x100 }, /* no long mode */
-		     { 0xc0000080, 0x800 }, /* no NX yet */
 		     { 0xc0000103, 1ull << 32 },
 		     { 0x1a0, 1ull << 34 } };
 	struct fx f;
@@ -114,6 +114,30 @@ Test(emu_msr, invalid_writes_are_gp)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		cr_assert(wrmsr_gp(&f, rows[i].index, rows[i].val), "%#x := %#llx", rows[i].index,
 			  (unsigned long long)rows[i].val);
+	fx_fini(&f);
+}
+
+/* Vol. 4, IA32_EFER: NXE exists where CPUID offers NX; changing it changes what entries mean. */
+Test(emu_msr, efer_nxe_follows_cpuid)
+{
+	struct fx f;
+	uint32_t gen;
+
+	fx_init(&f);
+	if (!cpuid_has(&f.v, 0x80000001, 3, 20)) {
+		cr_assert(wrmsr_gp(&f, 0xc0000080, 0x800));
+		fx_fini(&f);
+		return;
+	}
+	gen = f.v.tlb_gen;
+	cr_assert_eq(wrmsr(&f, 0xc0000080, 0x800), EMU_OK);
+	cr_assert_eq(rdmsr(&f, 0xc0000080), 0x800);
+	cr_assert_neq(f.v.tlb_gen, gen);
+	gen = f.v.tlb_gen;
+	cr_assert_eq(wrmsr(&f, 0xc0000080, 0x800), EMU_OK);
+	cr_assert_eq(f.v.tlb_gen, gen, "nothing changed");
+	cr_assert_eq(wrmsr(&f, 0xc0000080, 0), EMU_OK);
+	cr_assert_neq(f.v.tlb_gen, gen);
 	fx_fini(&f);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Ordinary instructions on device memory, in 16-bit code, under faults and under concurrency: what
- * tests/emu_ordinary_native.c, which compares with the CPU, cannot reach.
+ * tests/differential.c, which compares with the CPU, cannot reach.
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -199,6 +199,42 @@ Test(emu_ordinary, repne_scas_stops_at_the_match)
 	cr_assert_eq(fx_run(&f, "f2ae"), EMU_OK);
 	cr_assert_eq(f.v.regs.eip, FX_CODE + 2);
 	cr_assert_eq(f.v.regs.gpr[EDI], FX_DATA + REP_MAX + 4);
+	fx_fini(&f);
+}
+
+/*
+ * Vol. 2B, REP: CMPS and SCAS that are suspended between two elements show the flags from before
+ * the instruction.  Found by tests/differential.c.
+ */
+Test(emu_ordinary, suspended_repe_cmps_keeps_the_flags)
+{
+	struct fx f;
+	uint32_t before;
+
+	fx_init(&f);
+	memset(f.vm.ram + FX_DATA, 'x', 64);
+	f.v.regs.gpr[ESI] = FX_DATA;
+	f.v.regs.gpr[EDI] = FX_DATA + 32;
+	f.v.regs.gpr[ECX] = 2;
+	before = f.v.regs.eflags |= FL_TF | FL_CF | FL_SF; /* stepped: one element at a time */
+	cr_assert_eq(fx_run(&f, "f3a6"), EMU_OK);
+	cr_assert_eq(f.v.regs.eip, FX_CODE);
+	cr_assert_eq(f.v.regs.gpr[ECX], 1);
+	cr_assert_eq(f.v.regs.eflags, before);
+	cr_assert_eq(fx_run(&f, "f3a6"), EMU_OK);
+	cr_assert_eq(f.v.regs.eip, FX_CODE + 2);
+	cr_assert_eq(f.v.regs.eflags, FL_FIXED | FL_TF | FL_ZF | FL_PF);
+
+	/* A fault at the second element. */
+	f.v.regs.eip = FX_CODE;
+	f.v.regs.eflags = before = FL_FIXED | FL_CF;
+	f.v.regs.gpr[ESI] = FX_DATA;
+	f.v.regs.gpr[ECX] = 2;
+	f.v.regs.seg[SEG_DS].limit = FX_DATA;
+	cr_assert_eq(fx_run(&f, "f3a6"), EMU_OK);
+	cr_assert_eq(f.v.regs.gpr[ECX], 1);
+	cr_assert_eq(f.v.regs.eflags, before);
+	cr_assert(fx_faults(&f, "f3a6", VEC_GP, 0));
 	fx_fini(&f);
 }
 

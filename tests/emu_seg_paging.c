@@ -24,11 +24,8 @@ static void pte(struct fx *f, uint32_t gva, uint32_t flags)
 }
 
 /* The fixture at ring @cpl with all of RAM identity-mapped for everybody. */
-static bool paging_init(struct fx *f, unsigned cpl)
+static void paging_init(struct fx *f, unsigned cpl)
 {
-	uint32_t pfec;
-	gpa_t gpa;
-
 	fx_init(f);
 	fx_w32(f, PD, PT | PTE_ALL);
 	for (uint32_t gva = 0; gva < FX_RAM; gva += PAGE_SIZE)
@@ -44,14 +41,7 @@ static bool paging_init(struct fx *f, unsigned cpl)
 	for (unsigned vec = 0; vec < 256; vec++)
 		fx_set_idt(f, vec, fx_gate(FX_CS0, HANDLER, FX_P | FX_DPL(3) | DESC_INT32, 0));
 	fx_w32(f, FX_TSS + 4, INNER);
-	return mmu_translate(&f->v, FX_DATA, 0, &gpa, &pfec) == 0;
 }
-
-#define NEED_PAGING(f, cpl)                            \
-	do {                                           \
-		if (!paging_init(f, cpl))              \
-			cr_skip_test("no paging yet"); \
-	} while (0)
 
 /* Memory before, without the descriptor tables (accessed bits) and the page tables (A, D). */
 static bool ram_same(const struct fx *f, const uint8_t *before)
@@ -117,7 +107,7 @@ Test(emu_seg_paging, any_missing_page_is_all_or_nothing)
 		unsigned here = 0;
 		struct fx f;
 
-		NEED_PAGING(&f, scenario[n].cpl);
+		paging_init(&f, scenario[n].cpl);
 		start(&f, n);
 		cr_expect_eq(fx_run(&f, scenario[n].hex), EMU_OK, "%s", scenario[n].hex);
 		fx_fini(&f);
@@ -168,7 +158,7 @@ Test(emu_seg_paging, implicit_accesses_are_supervisor)
 	for (size_t n = 0; n < SCENARIOS; n++) {
 		struct fx f;
 
-		NEED_PAGING(&f, scenario[n].cpl);
+		paging_init(&f, scenario[n].cpl);
 		for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
 			pte(&f, tables[i], PTE_ALL & ~4u);
 		start(&f, n);
@@ -192,7 +182,7 @@ Test(emu_seg_paging, accessed_bit_needs_a_writable_table)
 {
 	struct fx f;
 
-	NEED_PAGING(&f, 0);
+	paging_init(&f, 0);
 	pte(&f, FX_GDT, PTE_ALL & ~2u);
 	f.v.regs.gpr[EAX] = FX_DS0;
 	cr_expect_eq(fx_run(&f, "8ed8"), EMU_OK);
@@ -213,7 +203,7 @@ Test(emu_seg_paging, page_fault_then)
 	struct fx f;
 
 	/* The ring-0 stack is missing: #PF, #PF, #DF, shutdown. */
-	NEED_PAGING(&f, 3);
+	paging_init(&f, 3);
 	pte(&f, INNER, 0);
 	cr_expect_eq(inject(&f.v, &irq), EMU_OK);
 	cr_expect(f.v.shutdown && f.v.sh.cr2 == INNER - 4);

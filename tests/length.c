@@ -5,6 +5,7 @@
  */
 #include "decoder/length.h"
 #include "decoder/sensitive.h"
+#include "tests/decoder_known.h"
 #include "tests/native.h"
 
 #include <criterion/criterion.h>
@@ -29,17 +30,6 @@ static uint32_t random_next(uint64_t *state) /* xorshift64 */
 	*state ^= *state >> 7;
 	*state ^= *state << 17;
 	return (uint32_t)(*state >> 16);
-}
-
-static size_t prefix_count(const uint8_t *b)
-{
-	static const uint8_t prefixes[] = { 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65,
-					    0x66, 0x67, 0xf0, 0xf2, 0xf3 };
-	size_t n = 0;
-
-	while (n < INSN_MAX && memchr(prefixes, b[n], sizeof(prefixes)))
-		n++;
-	return n;
 }
 
 typedef void visit_fn(const uint8_t b[INSN_MAX], unsigned bits, void *arg);
@@ -98,32 +88,6 @@ static void each_random(unsigned count, visit_fn *visit, void *arg)
 		}
 		visit(b, count & 1 ? 16 : 32, arg);
 	}
-}
-
-/*
- * What Capstone 4.0.2 gets wrong.  Both were settled by running such instructions up to the end of
- * a page, or by objdump where the CPU has none:
- *   - EVEX with a register operand and embedded rounding: one byte too many (CPU);
- *   - XOP with a 32-bit immediate: takes 2 bytes for it with operand size 2 (objdump).
- * It also decodes XOP after 66, f2 and f3, and VMREAD after them, which are #UD (AMD APM Vol. 3,
- * "XOP"; SDM Vol. 3C, VMREAD: "NP").
- */
-static bool capstone_is_wrong(const uint8_t *b)
-{
-	const uint8_t *op = b + prefix_count(b);
-
-	if (op + 5 >= b + INSN_MAX)
-		return false;
-	if (op[0] == 0x62)
-		return op[1] >> 6 == 3 && op[2] & 4 && op[3] & 0x10 && op[5] >> 6 == 3;
-	return op[0] == 0x8f && (op[1] & 0x1f) == 10;
-}
-
-static bool capstone_takes_too_much(const uint8_t *b)
-{
-	const uint8_t *op = b + prefix_count(b);
-
-	return (op[0] == 0x8f && op[1] & 0x18) || (op[0] == 0x0f && op[1] == 0x78);
 }
 
 struct tally {

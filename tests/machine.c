@@ -431,6 +431,19 @@ Test(machine, a_tsc_deadline_counts_the_guests_tsc)
 	machine_stop(&mach_vm);
 }
 
+/* A guest that moves its TSC past a pending deadline gets the interrupt now. */
+Test(machine, a_moved_tsc_moves_the_deadline)
+{
+	uint64_t tsc = __builtin_ia32_rdtsc();
+
+	machine_mmio_write(&mach_vm, mach_v, LAPIC_BASE + 0x320, 4, 0x40067);
+	machine_set_tsc_deadline(&mach_vm, mach_v, tsc + (1ull << 50));
+	cr_assert_not(machine_has_interrupt(&mach_vm, mach_v));
+	mach_v->sh.tsc_offset = 1ull << 51;
+	machine_tsc_changed(&mach_vm, mach_v);
+	cr_expect_eq(machine_ack_interrupt(&mach_vm, mach_v), 0x67);
+}
+
 static int mach_pty(int *slave)
 {
 	int master = posix_openpt(O_RDWR | O_NOCTTY);

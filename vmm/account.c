@@ -122,6 +122,12 @@ void account_blocked(struct account *a, uint64_t ns)
 		a->times.blocked_ns += ns;
 }
 
+void account_handoff_switch(struct account *a)
+{
+	if (a)
+		a->handoff_switches++;
+}
+
 uint64_t account_total(const struct account *a)
 {
 	uint64_t total = 0;
@@ -163,6 +169,7 @@ int account_merge(struct account *to, const struct account *from)
 	to->times.handoff_ns += from->times.handoff_ns;
 	to->times.handling_ns += from->times.handling_ns;
 	to->times.blocked_ns += from->times.blocked_ns;
+	to->handoff_switches += from->handoff_switches;
 	return err;
 }
 

@@ -46,6 +46,8 @@ void account_exit(struct account *a, unsigned cause, const struct exit *x, uint6
 void account_inject(struct account *a, uint8_t vector, bool external);
 /* Time the vCPU was blocked (halted). */
 void account_blocked(struct account *a, uint64_t ns);
+/* The engine changed the way in which VMM and guest take turns. */
+void account_handoff_switch(struct account *a);
 
 uint64_t account_total(const struct account *a);
 uint64_t account_count(const struct account *a, unsigned cause);

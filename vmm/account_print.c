@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "vmm/account_priv.h"
+#include "vmm/code.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
 
@@ -195,6 +196,24 @@ static void print_unclaimed(const struct bus *bus, FILE *f)
 			grouped(writes, w));
 }
 
+static void print_code(const struct code *c, FILE *f)
+{
+	struct code_stats st;
+	char n[4][32];
+
+	if (!c)
+		return;
+	code_get_stats(c, &st);
+	fprintf(f, "shadow code pages: %s pages, %s patched instructions\n",
+		grouped(st.pages, n[0]), grouped(st.patches, n[1]));
+	fprintf(f, "  %s scans, %s rescans, %s drops, %s flushes; ", grouped(st.scans, n[0]),
+		grouped(st.rescans, n[1]), grouped(st.drops, n[2]), grouped(st.flushes, n[3]));
+	fprintf(f, "%s writes emulated, %s single steps; scan time %.3f ms\n",
+		grouped(st.writes, n[0]), grouped(st.steps, n[1]), (double)st.scan_ns / 1e6);
+	fprintf(f, "  bytes: %s verified, %s assumed, %s unverified\n", grouped(st.verified, n[0]),
+		grouped(st.assumed, n[1]), grouped(st.unverified, n[2]));
+}
+
 void account_print(const struct vm *vm, FILE *f)
 {
 	struct account *sum = sum_of(vm);
@@ -210,10 +229,14 @@ void account_print(const struct vm *vm, FILE *f)
 		(double)times_total(&sum->times) / 1e9);
 	print_causes(sum, f);
 	print_times(vm, sum, f);
+	if (sum->handoff_switches)
+		fprintf(f, "hand-off changed between one CPU and two: %s times\n",
+			grouped(sum->handoff_switches, num));
 	print_injected(sum, f);
 	print_devices(vm, f);
 	print_unclaimed(&vm->pio, f);
 	print_unclaimed(&vm->mmio, f);
+	print_code(vm->code, f);
 	insn_cache_stats(&dec);
 	fprintf(f, "decoder: %s lookups, %.1f %% found in its cache\n", grouped(dec.lookups, num),
 		100 * share(dec.hits, dec.lookups));
@@ -361,6 +384,31 @@ static struct json_object *bus_json(const struct bus *bus)
 	return o;
 }
 
+/* null for an engine that needs none */
+static struct json_object *code_json(const struct code *c)
+{
+	struct json_object *o;
+	struct code_stats st;
+
+	if (!c)
+		return NULL;
+	code_get_stats(c, &st);
+	o = json_object_new_object();
+	add_num(o, "pages", st.pages);
+	add_num(o, "patches", st.patches);
+	add_num(o, "scans", st.scans);
+	add_num(o, "rescans", st.rescans);
+	add_num(o, "drops", st.drops);
+	add_num(o, "flushes", st.flushes);
+	add_num(o, "writes", st.writes);
+	add_num(o, "steps", st.steps);
+	add_num(o, "scan_ns", st.scan_ns);
+	add_num(o, "verified_bytes", st.verified);
+	add_num(o, "assumed_bytes", st.assumed);
+	add_num(o, "unverified_bytes", st.unverified);
+	return o;
+}
+
 static struct json_object *end_json(const struct vm *vm)
 {
 	struct json_object *o = json_object_new_object();
@@ -391,6 +439,8 @@ struct json_object *account_json(const struct vm *vm)
 	json_object_object_add(o, "injected", injected_json(sum));
 	json_object_object_add(o, "pio", bus_json(&vm->pio));
 	json_object_object_add(o, "mmio", bus_json(&vm->mmio));
+	json_object_object_add(o, "code", code_json(vm->code));
+	add_num(o, "handoff_switches", sum->handoff_switches);
 	insn_cache_stats(&stats);
 	dec = json_object_new_object();
 	add_num(dec, "lookups", stats.lookups);

@@ -27,6 +27,7 @@ struct account {
 	uint64_t inner[256];    /* events injected by vector: exceptions and software interrupts */
 	uint64_t external[256]; /* by vector: from an interrupt controller */
 	struct account_times times;
+	uint64_t handoff_switches;
 };
 
 /* Add all of @from to @to.  Returns 0, or -ENOMEM with some costs missing. */

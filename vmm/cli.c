@@ -25,6 +25,8 @@ enum option_key {
 	KEY_TIMEOUT,
 	KEY_DEBUGCON,
 	KEY_HANDOFF,
+	KEY_CPUID,
+	KEY_TSC,
 };
 
 static const struct argp_option run_option_table[] = {
@@ -36,6 +38,11 @@ static const struct argp_option run_option_table[] = {
 	{ "engine", KEY_ENGINE, "NAME", 0, "What runs the guest: world (the default)", 0 },
 	{ "handoff", KEY_HANDOFF, "auto|share|spin", 0,
 	  "How VMM and world take turns: by load (the default), on one CPU, or polling on two", 0 },
+	{ "cpuid", KEY_CPUID, "-NAME,...|show", 0,
+	  "Take features away from the guest, or print what its CPUID says", 0 },
+	{ "tsc", KEY_TSC, "native|trap", 0,
+	  "rdtsc runs natively (the default) while the guest leaves its counter alone, or traps",
+	  0 },
 	{ "timeout", KEY_TIMEOUT, "SECONDS", 0, "End the guest after that time, exit status 124",
 	  0 },
 	{ "debugcon", KEY_DEBUGCON, "FILE", 0, "Write what the guest sends to port 0xe9 to FILE",
@@ -179,6 +186,7 @@ static int parse_choice(struct parse *p, int key, const char *arg)
 	static const char *const engines[] = { "world", NULL };
 	static const char *const handoffs[] = { "auto", "share", "spin", NULL };
 	static const char *const stats[] = { "text", "json", NULL };
+	static const char *const tscs[] = { "native", "trap", NULL };
 	static const char *const formats[] = { "text", "chrome", NULL };
 	struct run_options *o = p->o;
 	int n;
@@ -191,6 +199,10 @@ static int parse_choice(struct parse *p, int key, const char *arg)
 	case KEY_HANDOFF:
 		n = choose(p, "--handoff", arg, handoffs);
 		o->handoff = n;
+		break;
+	case KEY_TSC:
+		n = choose(p, "--tsc", arg, tscs);
+		o->tsc_trap = n == 1;
 		break;
 	case KEY_STATS:
 		n = arg ? choose(p, "--stats", arg, stats) : 0;
@@ -231,7 +243,7 @@ static int check_options(struct parse *p, bool trace_format)
 {
 	const struct run_options *o = p->o;
 
-	if (o->help)
+	if (o->help || o->cpuid_show)
 		return 0;
 	if (!o->image)
 		return refuse(p, "run needs the image of a kernel (see ringside run --help)");
@@ -255,10 +267,15 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		return parse_choice(p, key, arg);
 	case KEY_ENGINE:
 	case KEY_HANDOFF:
+	case KEY_TSC:
 	case KEY_STATS: return parse_choice(p, key, arg);
 	case KEY_STATS_FILE: o->stats_file = arg; return 0;
 	case KEY_TRACE: o->trace_file = arg; return 0;
 	case KEY_DEBUGCON: o->debugcon = arg; return 0;
+	case KEY_CPUID:
+		if (cpuid_mask_parse(arg, &o->cpuid_mask, &o->cpuid_show, p->err, p->err_size) < 0)
+			return EINVAL;
+		return 0;
 	case KEY_TIMEOUT:
 		if (cli_parse_seconds(arg, &o->timeout_ns) < 0)
 			return refuse(
@@ -325,6 +342,9 @@ void cli_help(FILE *f)
 	      "  run IMAGE [OPTION...]       boot a Multiboot kernel (ringside run --help)\n"
 	      "  scan IMAGE [--json] [--all] list what keeps a kernel from being virtualized\n"
 	      "  table [--json|--markdown]   print the table of sensitive instructions\n"
+	      "  cpuid [--json] [--cpuid -NAME,...]\n"
+	      "                              print what CPUID tells a guest, less the named "
+	      "features\n"
 	      "  version                     print the version\n"
 	      "  help [run]                  print this text, or that of run\n"
 	      "\n"

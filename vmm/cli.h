@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "vmm/cpuid_mask.h"
 #include "vmm/engine.h"
 #include "vmm/loader.h"
 #include "vmm/trace.h"
@@ -35,7 +36,10 @@ struct run_options {
 	enum trace_format trace_format;
 	const char *debugcon; /* NULL: discarded */
 	uint64_t timeout_ns;  /* 0: none */
-	bool help;            /* asked for help: nothing else is set */
+	struct cpuid_mask cpuid_mask;
+	bool cpuid_show; /* print what CPUID says, start nothing */
+	bool tsc_trap;   /* rdtsc is emulated from the first on */
+	bool help;       /* asked for help: nothing else is set */
 };
 
 /*

@@ -9,6 +9,7 @@
 #include "vmm/code.h"
 #include "vmm/engine.h"
 #include "vmm/mem.h"
+#include "vmm/shadow.h"
 #include "vmm/symbols.h"
 #include "vmm/tsc.h"
 #include "vmm/vcpu.h"
@@ -42,6 +43,7 @@ struct code {
 	unsigned free_slots;
 	struct code_page *dirty;
 	struct code_page *step[2]; /* mapped original for a single step */
+	gva_t step_gva[2];         /* where */
 	unsigned bits;             /* of the code segment the mapped copies were made for */
 	bool patch_tsc;
 	uint64_t *image_hash; /* by gfn: of pages with code as loaded, else 0 */
@@ -94,20 +96,54 @@ bool code_shadowed(const struct code *c, gpa_t gpa)
 	return p && p->mapped;
 }
 
-static int map_original(struct code *c, const struct code_page *p, unsigned prot)
+/* The physical address of code at linear address @gva, without touching the guest's tables. */
+static int code_where(struct vcpu *v, gva_t gva, gpa_t *gpa)
 {
-	struct engine *e = c->vm->vcpu[0]->engine;
+	struct mmu_leaf leaf;
 
-	return e->ops->map(e, p->gva, p->gpa, PAGE_SIZE, prot);
+	if (!(v->sh.cr0 & CR0_PG)) {
+		*gpa = gva;
+		return 0;
+	}
+	if (mmu_peek(v, gva, &leaf))
+		return -EFAULT;
+	*gpa = leaf.gpa;
+	return 0;
 }
 
-static int map_copy(struct code *c, struct code_page *p)
+static bool user_view(const struct vcpu *v)
 {
-	struct engine *e = c->vm->vcpu[0]->engine;
+	return v->sh.cpl == 3 && (v->sh.cr0 & CR0_PG);
+}
+
+static gpa_t slot_offset(const struct code *c, uint32_t slot)
+{
+	return c->vm->ram_len + (gpa_t)slot * PAGE_SIZE;
+}
+
+/* Map the copy at @gva in the current space; before the first time, take the page from all writers.
+ */
+static int map_copy(struct code *c, struct vcpu *v, struct code_page *p, gva_t gva)
+{
+	int err = p->mapped ? 0 : shadow_protect(c->vm, p->gpa);
 
 	p->mapped = true;
-	return e->ops->map(e, p->gva, c->vm->ram_len + (uint64_t)p->slot * PAGE_SIZE, PAGE_SIZE,
-			   MAP_R | MAP_X);
+	return err ? err : shadow_map_copy(v, gva, p->gpa, slot_offset(c, p->slot));
+}
+
+/* The page that follows (@delta 1) or precedes (-1) @p in the address space it was scanned in. */
+static struct code_page *neighbour(const struct code *c, struct vcpu *v, const struct code_page *p,
+				   int delta, gpa_t *gpa)
+{
+	gva_t gva = p->gva + (gva_t)(delta * (int)PAGE_SIZE);
+	struct code_page *q;
+
+	if (code_where(v, gva, gpa)) {
+		*gpa = c->vm->ram_len;
+		return NULL;
+	}
+	q = page_find(c, *gpa);
+	return q && q->mapped && q->gva == gva ? q : NULL;
 }
 
 static void mark_dirty(struct code *c, struct code_page *p)
@@ -131,7 +167,7 @@ static int page_drop(struct code *c, struct code_page *p)
 	if (!p->mapped)
 		return 0;
 	p->mapped = false;
-	return map_original(c, p, MAP_R | MAP_W);
+	return shadow_drop_copies(c->vm, p->gpa);
 }
 
 /* Forget every page.  Also frees the objects, so that hints cannot pile up. */
@@ -173,28 +209,29 @@ static bool use_image(struct code *c, struct code_page *p, scan_bitmap code, sca
 	uint64_t want = c->image_hash ? c->image_hash[p->gpa >> PAGE_SHIFT] : 0;
 	const struct symbols *syms = c->vm->symbols;
 	size_t lo = 0, hi = symbols_count(syms);
-	uint32_t addr, size;
+	uint32_t page, addr, size;
 
-	if (!want || want != page_hash(c->vm->ram + p->gpa))
+	if (!want || want != page_hash(c->vm->ram + p->gpa) ||
+	    !symbols_code_page(syms, (uint32_t)p->gpa, &page))
 		return false;
 	while (lo < hi) { /* the first symbol at or above the page */
 		size_t mid = (lo + hi) / 2;
 
 		symbols_get(syms, mid, &addr, &size);
-		if (addr < p->gpa)
+		if (addr < page)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
 	for (; lo < symbols_count(syms); lo++) {
 		symbols_get(syms, lo, &addr, &size);
-		if (addr - p->gpa >= PAGE_SIZE)
+		if (addr - page >= PAGE_SIZE)
 			break;
 		if (symbols_is_function(syms, lo))
-			scan_set(p->entries, addr % PAGE_SIZE);
+			scan_set(p->entries, addr - page);
 	}
 	for (unsigned off = 0; off < PAGE_SIZE; off++) {
-		enum symbols_kind kind = symbols_range(syms, (uint32_t)p->gpa + off);
+		enum symbols_kind kind = symbols_range(syms, page + off);
 
 		if (kind == SYMBOLS_CODE)
 			scan_set(code, off);
@@ -207,21 +244,16 @@ static bool use_image(struct code *c, struct code_page *p, scan_bitmap code, sca
 void code_use_symbols(struct vm *vm)
 {
 	struct code *c = vm->code;
+	uint32_t addr;
 
 	if (!c || !vm->symbols || c->image_hash)
 		return;
 	c->image_hash = calloc(c->pages, sizeof(*c->image_hash));
 	if (!c->image_hash)
 		return;
-	for (size_t i = 0; i < c->pages; i++) {
-		uint32_t gpa = (uint32_t)(i << PAGE_SHIFT);
-
-		/* Code sections that begin or end in this page, or hold it. */
-		if (symbols_range(vm->symbols, gpa) == SYMBOLS_CODE ||
-		    symbols_range(vm->symbols, gpa + PAGE_SIZE - 1) == SYMBOLS_CODE ||
-		    symbols_first_code(vm->symbols, gpa, PAGE_SIZE))
-			c->image_hash[i] = page_hash(vm->ram + gpa);
-	}
+	for (size_t i = 0; i < c->pages; i++)
+		if (symbols_code_page(vm->symbols, (uint32_t)(i << PAGE_SHIFT), &addr))
+			c->image_hash[i] = page_hash(vm->ram + (i << PAGE_SHIFT));
 }
 
 /* The object for the page of @gpa.  NULL: out of memory or not RAM; the caller can do without. */
@@ -251,10 +283,9 @@ static void on_external(void *arg, uint32_t linear)
 {
 	struct scan_context *sc = arg;
 	struct code_page *p;
-	uint32_t pfec;
 	gpa_t gpa;
 
-	if (mmu_translate(sc->v, linear, PF_FETCH, &gpa, &pfec))
+	if (code_where(sc->v, linear, &gpa))
 		return;
 	p = page_get(sc->c, gpa);
 	if (!p || scan_test(p->entries, gpa % PAGE_SIZE))
@@ -278,34 +309,42 @@ static unsigned length_at(const struct code *c, const struct code_page *p, unsig
 
 /*
  * An instruction that runs on into the next page must trap if one of its bytes there is patched:
- * the same rule as for overlaps within a page.
+ * the same rule as for overlaps within a page, downwards for the same reason.  The copy may be
+ * filled already.
  */
-static void settle_tail(struct code *c, struct code_page *p)
+static void settle_tail(struct code *c, struct code_page *p, const struct code_page *next)
 {
-	struct code_page *next = page_find(c, p->gpa + PAGE_SIZE);
+	unsigned low = PAGE_SIZE; /* nothing below it, minus an instruction, can be concerned */
 
-	if (!p->res.tail || !next || !next->mapped || next->gva != p->gva + PAGE_SIZE)
+	if (!p->res.tail || !next)
 		return;
-	for (unsigned off = PAGE_SIZE - INSN_MAX + 1; off < PAGE_SIZE; off++) {
+	for (unsigned off = PAGE_SIZE; off-- > 0 && off + INSN_MAX > low;) {
 		unsigned len = length_at(c, p, off);
 
-		for (unsigned i = PAGE_SIZE; i < off + len; i++)
-			if (scan_test(next->res.patch, i - PAGE_SIZE))
-				scan_set(p->res.patch, off);
+		for (unsigned i = off + 1; i < off + len; i++) {
+			if (!scan_test(i < PAGE_SIZE ? p->res.patch : next->res.patch,
+				       i % PAGE_SIZE))
+				continue;
+			scan_set(p->res.patch, off);
+			slot_ptr(c, p->slot)[off] = SCAN_PATCH;
+			low = off;
+			break;
+		}
 	}
 }
 
 /* Scan @p from its entries and fill its copy. */
 static void page_scan(struct code *c, struct vcpu *v, struct code_page *p)
 {
-	struct code_page *prev = p->gpa ? page_find(c, p->gpa - PAGE_SIZE) : NULL;
-	struct code_page *next = page_find(c, p->gpa + PAGE_SIZE);
+	gpa_t prev_gpa, next_gpa;
+	struct code_page *prev = neighbour(c, v, p, -1, &prev_gpa);
+	struct code_page *next = neighbour(c, v, p, 1, &next_gpa);
 	struct scan_context sc = { .c = c, .v = v };
 	uint8_t bytes[SCAN_PAGE + INSN_MAX - 1];
-	size_t left = c->vm->ram_len - p->gpa;
+	const uint8_t *after = vm_ptr(c->vm, next_gpa, INSN_MAX - 1);
 	struct scan_input in = {
 		.bytes = bytes,
-		.avail = left < sizeof(bytes) ? left : sizeof(bytes),
+		.avail = after ? sizeof(bytes) : SCAN_PAGE,
 		.linear = p->gva,
 		.cs_base = v->regs.seg[SEG_CS].base,
 		.bits = p->bits,
@@ -318,7 +357,7 @@ static void page_scan(struct code *c, struct vcpu *v, struct code_page *p)
 	uint64_t t0 = tsc_read();
 	uint8_t *copy = slot_ptr(c, p->slot);
 
-	if (prev && prev->mapped && prev->gva == p->gva - PAGE_SIZE) {
+	if (prev) {
 		in.lead_known = true;
 		in.lead = prev->res.tail;
 	}
@@ -327,19 +366,21 @@ static void page_scan(struct code *c, struct vcpu *v, struct code_page *p)
 		in.data = image_data;
 	}
 	/* Copied once: what is scanned is what will be executed. */
-	memcpy(bytes, c->vm->ram + p->gpa, in.avail);
+	memcpy(bytes, c->vm->ram + p->gpa, SCAN_PAGE);
+	if (after)
+		memcpy(bytes + SCAN_PAGE, after, INSN_MAX - 1);
 	scan_page(&in, &p->res);
-	settle_tail(c, p);
+	settle_tail(c, p, next);
 	for (unsigned off = 0; off < SCAN_PAGE; off++)
 		copy[off] = scan_test(p->res.patch, off) ? SCAN_PATCH : bytes[off];
 	c->st.scan_ns += tsc_to_ns(tsc_read() - t0);
 	/* Neighbours whose verdict depends on this page. */
-	if (p->res.tail && next && next->mapped)
+	if (p->res.tail && next)
 		for (unsigned i = 0; i < p->res.tail; i++)
 			if (scan_test(next->res.patch, i) && !scan_test(next->res.start, i))
 				mark_dirty(c, next); /* an assumption, now refuted */
-	if (prev && prev->mapped && prev->res.tail)
-		settle_tail(c, prev);
+	if (prev)
+		settle_tail(c, prev, p);
 }
 
 static int rescan_dirty(struct code *c, struct vcpu *v)
@@ -363,6 +404,8 @@ static int rescan_dirty(struct code *c, struct vcpu *v)
 int code_fetch_fault(struct vcpu *v, gva_t gva, gpa_t gpa)
 {
 	struct code *c = v->vm->code;
+	gva_t eip = v->regs.seg[SEG_CS].base + v->regs.eip, page = gva & ~(PAGE_SIZE - 1);
+	unsigned bits = v->regs.seg[SEG_CS].db ? 32 : 16;
 	struct code_page *p;
 	int err;
 
@@ -380,11 +423,17 @@ int code_fetch_fault(struct vcpu *v, gva_t gva, gpa_t gpa)
 		if (p->refetched < UINT16_MAX)
 			p->refetched++;
 	}
-	p->gva = gva & ~(PAGE_SIZE - 1);
-	p->bits = v->regs.seg[SEG_CS].db ? 32 : 16;
-	scan_set(p->entries, gpa % PAGE_SIZE);
-	page_scan(c, v, p);
-	err = map_copy(c, p);
+	/* Not if it is an instruction of the page before that runs on into this one. */
+	if (eip - page < PAGE_SIZE)
+		scan_set(p->entries, eip % PAGE_SIZE);
+	/* A copy that exists serves other address spaces as it is. */
+	if (!p->mapped || p->dirty || p->gva != page || p->bits != bits ||
+	    (eip - page < PAGE_SIZE && !scan_test(p->res.start, eip % PAGE_SIZE))) {
+		p->gva = page;
+		p->bits = (uint8_t)bits;
+		page_scan(c, v, p);
+	}
+	err = map_copy(c, v, p, page);
 	return err ? err : rescan_dirty(c, v);
 }
 
@@ -432,11 +481,11 @@ int code_before_run(struct vcpu *v)
 	unsigned bits = v->regs.seg[SEG_CS].db ? 32 : 16;
 	gva_t eip = v->regs.seg[SEG_CS].base + v->regs.eip;
 	struct code_page *p;
-	uint32_t pfec;
 	gpa_t gpa;
 	int err;
 
-	if (!c)
+	/* The user view runs what the guest wrote, unpatched. */
+	if (!c || user_view(v))
 		return 0;
 	if (bits != c->bits) {
 		/* Copies made for the other kind of code segment must not run in this one. */
@@ -445,7 +494,7 @@ int code_before_run(struct vcpu *v)
 			return err;
 		c->bits = bits;
 	}
-	if (!mmu_translate(v, eip, PF_FETCH, &gpa, &pfec)) {
+	if (!code_where(v, eip, &gpa)) {
 		p = page_find(c, gpa);
 		if (p && p->mapped && !scan_test(p->res.start, eip % PAGE_SIZE)) {
 			scan_set(p->entries, eip % PAGE_SIZE);
@@ -459,10 +508,9 @@ bool code_patched(struct vcpu *v, gva_t gva)
 {
 	struct code *c = v->vm->code;
 	struct code_page *p;
-	uint32_t pfec;
 	gpa_t gpa;
 
-	if (!c || mmu_translate(v, gva, PF_FETCH, &gpa, &pfec))
+	if (!c || user_view(v) || code_where(v, gva, &gpa))
 		return false;
 	p = page_find(c, gpa);
 	return p && p->mapped && scan_test(p->res.patch, gpa % PAGE_SIZE);
@@ -476,17 +524,18 @@ int code_step_original(struct vcpu *v)
 
 	c->st.steps++;
 	for (unsigned i = 0; i < 2 && !err; i++) {
-		uint32_t pfec;
+		gva_t gva = eip + i * (INSN_MAX - 1);
 		gpa_t gpa;
 
 		c->step[i] = NULL;
-		if (mmu_translate(v, eip + i * (INSN_MAX - 1), PF_FETCH, &gpa, &pfec))
+		c->step_gva[i] = gva & ~(PAGE_SIZE - 1);
+		if (code_where(v, gva, &gpa))
 			continue;
 		c->step[i] = page_find(c, gpa);
 		if (!c->step[i] || !c->step[i]->mapped)
 			c->step[i] = NULL;
 		else
-			err = map_original(c, c->step[i], MAP_R | MAP_W | MAP_X);
+			err = shadow_map_once(v, gva, c->step[i]->gpa, MAP_R | MAP_W | MAP_X);
 	}
 	return err;
 }
@@ -504,7 +553,7 @@ int code_step_done(struct vcpu *v)
 			continue;
 		/* It may have written the page. */
 		page_scan(c, v, p);
-		err = map_copy(c, p);
+		err = shadow_map_once(v, c->step_gva[i], slot_offset(c, p->slot), MAP_R | MAP_X);
 	}
 	return err ? err : rescan_dirty(c, v);
 }

@@ -105,6 +105,18 @@ static int read_symbol_table(const struct elf_image *img, const GElf_Shdr *sh, E
 	return ret;
 }
 
+/* Where what is linked at @addr was loaded: by the program header that holds it. */
+static uint32_t load_address(const struct elf_image *img, uint64_t addr)
+{
+	GElf_Phdr ph;
+
+	for (size_t i = 0; i < img->eh.e_phnum; i++)
+		if (gelf_getphdr(img->elf, (int)i, &ph) && ph.p_type == PT_LOAD &&
+		    addr >= ph.p_vaddr && addr - ph.p_vaddr < ph.p_memsz)
+			return (uint32_t)(addr - ph.p_vaddr + ph.p_paddr);
+	return (uint32_t)addr;
+}
+
 int elf_read_symbols(const struct elf_image *img, struct symbols **out)
 {
 	struct symbols *syms = symbols_new();
@@ -117,6 +129,7 @@ int elf_read_symbols(const struct elf_image *img, struct symbols **out)
 			continue;
 		if (sh.sh_flags & SHF_ALLOC && sh.sh_size && ranges++ < RANGES_MAX)
 			ret = symbols_add_range(syms, (uint32_t)sh.sh_addr, (uint32_t)sh.sh_size,
+						load_address(img, sh.sh_addr),
 						sh.sh_flags & SHF_EXECINSTR ? SYMBOLS_CODE
 									    : SYMBOLS_DATA);
 		/* An image has at most one: System V ABI, "Sections", SHT_SYMTAB. */

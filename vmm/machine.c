@@ -418,3 +418,10 @@ uint64_t machine_tsc_deadline(struct vm *vm, struct vcpu *v)
 	access_end(vm);
 	return tsc;
 }
+
+void machine_tsc_changed(struct vm *vm, struct vcpu *v)
+{
+	access_begin(vm, v);
+	lapic_tsc_changed(v->lapic);
+	access_end(vm);
+}

@@ -44,5 +44,7 @@ void machine_mmio_write(struct vm *vm, struct vcpu *v, gpa_t gpa, unsigned width
 void machine_set_apic_base(struct vm *vm, struct vcpu *v, uint64_t val);
 void machine_set_tsc_deadline(struct vm *vm, struct vcpu *v, uint64_t tsc);
 uint64_t machine_tsc_deadline(struct vm *vm, struct vcpu *v);
+/* The guest moved its TSC (v->sh.tsc_offset is new): a pending deadline comes at another time. */
+void machine_tsc_changed(struct vm *vm, struct vcpu *v);
 
 #endif

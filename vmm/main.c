@@ -20,8 +20,11 @@
 
 #include "vmm/account.h"
 #include "vmm/cli.h"
+#include "vmm/code.h"
+#include "vmm/console.h"
 #include "vmm/machine.h"
 #include "vmm/scan_cmd.h"
+#include "vmm/shadow.h"
 #include "vmm/symbols.h"
 #include "vmm/trace.h"
 #include "vmm/tsc.h"
@@ -56,6 +59,34 @@ static int complain_host(const struct vm *vm, const char *what, int err)
 	if (*vm->death)
 		return complain(STATUS_HOST, "host: %s", vm->death);
 	return complain(STATUS_HOST, "host: %s: %s", what, strerror(-err));
+}
+
+/*
+ * A crash of ours must not leave the user's terminal raw.  A fault of this thread's own happens
+ * again on return, and a signal that was sent is sent again: both then find the action that was
+ * there before (none, or a sanitizer's), so that the core dump shows the right place.
+ */
+static const int fatal_signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS };
+static struct sigaction fatal_old[sizeof(fatal_signals) / sizeof(fatal_signals[0])];
+
+static void on_fatal(int signo, siginfo_t *si, void *context)
+{
+	(void)context;
+	console_restore();
+	for (size_t i = 0; i < sizeof(fatal_signals) / sizeof(fatal_signals[0]); i++)
+		if (fatal_signals[i] == signo)
+			sigaction(signo, &fatal_old[i], NULL);
+	if (si->si_code <= 0)
+		raise(signo);
+}
+
+static void guard_terminal(void)
+{
+	struct sigaction sa = { .sa_sigaction = on_fatal, .sa_flags = SA_SIGINFO };
+
+	for (size_t i = 0; i < sizeof(fatal_signals) / sizeof(fatal_signals[0]); i++)
+		sigaction(fatal_signals[i], &sa, &fatal_old[i]);
+	atexit(console_restore);
 }
 
 /* ---- setting up; each returns an exit status, 0 if all is well ---- */
@@ -115,6 +146,7 @@ static int make_vm(struct session *s)
 		return complain_host(vm, "virtual machine", res);
 	vm->engine_ops = s->opt->engine;
 	vm->handoff = s->opt->handoff;
+	vm->cpuid_mask = s->opt->cpuid_mask;
 	v = calloc(1, sizeof(*v));
 	if (!v)
 		return complain(STATUS_HOST, "host: out of memory");
@@ -209,6 +241,8 @@ static int run_guest(struct session *s)
 
 	if (res < 0)
 		return complain_host(vm, vm->engine_ops->name, res);
+	if (s->opt->tsc_trap)
+		code_patch_tsc(vm->code);
 	res = machine_start(vm);
 	if (res < 0) {
 		res = complain_host(vm, "I/O thread", res);
@@ -226,8 +260,7 @@ static int run_guest(struct session *s)
 	/* Also prints what the console still holds, and gives the terminal back. */
 	machine_stop(vm);
 destroy:
-	vm->engine_ops->destroy(s->v->engine);
-	s->v->engine = NULL;
+	shadow_free(s->v);
 	return res;
 }
 
@@ -305,6 +338,7 @@ static int run_session(const struct run_options *opt)
 	int status;
 
 	s.vm.ram_fd = -1;
+	guard_terminal();
 	status = open_signals(&s);
 	if (!status)
 		status = open_files(&s);
@@ -328,13 +362,17 @@ static int run_session(const struct run_options *opt)
 static int cmd_run(int argc, char **argv)
 {
 	struct run_options opt;
-	char err[512];
+	char err[2048];
 	int status = STATUS_OK;
 
 	if (cli_parse_run(argc, argv, &opt, err, sizeof(err)) < 0)
 		status = complain(STATUS_INPUT, "%s", err);
 	else if (opt.help)
 		cli_help_run(stdout);
+	else if (opt.cpuid_show)
+		status = cpuid_print(&opt.cpuid_mask, false, stdout) < 0
+				 ? complain(STATUS_HOST, "cannot print CPUID")
+				 : STATUS_OK;
 	else
 		status = run_session(&opt);
 	run_options_free(&opt);
@@ -384,18 +422,21 @@ static const struct command {
 	const char *name;
 	int (*main)(int argc, char **argv);
 } commands[] = {
-	{ "run", cmd_run },         { "scan", scan_main },        { "table", cmd_table },
-	{ "version", cmd_version }, { "--version", cmd_version }, { "-V", cmd_version },
-	{ "help", cmd_help },       { "--help", cmd_help },       { "-h", cmd_help },
+	{ "run", cmd_run },      { "scan", scan_main },      { "table", cmd_table },
+	{ "cpuid", cpuid_main }, { "version", cmd_version }, { "--version", cmd_version },
+	{ "-V", cmd_version },   { "help", cmd_help },       { "--help", cmd_help },
+	{ "-h", cmd_help },
 };
 
 int main(int argc, char **argv)
 {
 	if (argc < 2)
-		return complain(STATUS_INPUT, "what to do? run, scan, table, version or help");
+		return complain(STATUS_INPUT,
+				"what to do? run, scan, table, cpuid, version or help");
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (!strcmp(argv[1], commands[i].name))
 			return commands[i].main(argc - 1, argv + 1);
-	return complain(STATUS_INPUT, "no command %s: there are run, scan, table, version and help",
+	return complain(STATUS_INPUT,
+			"no command %s: there are run, scan, table, cpuid, version and help",
 			argv[1]);
 }

@@ -10,6 +10,7 @@
 #include "vmm/bus.h"
 #include "vmm/machine.h"
 #include "vmm/mem.h"
+#include "vmm/mmu.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
 
@@ -22,13 +23,22 @@ void *vm_ptr(struct vm *vm, gpa_t gpa, size_t len)
 
 int mmu_translate(struct vcpu *v, gva_t gva, unsigned access, gpa_t *gpa, uint32_t *pfec)
 {
+	struct mmu_leaf leaf;
+
 	if (!(v->sh.cr0 & CR0_PG)) {
 		*gpa = gva;
 		return 0;
 	}
-	/* Not reached yet: emu_cr() refuses CR0.PG.  The 2-level walker goes here. */
-	*pfec = access & (PF_WRITE | PF_USER);
-	return -EFAULT;
+	if (mmu_walk(v, gva, access, &leaf, pfec) < 0)
+		return -EFAULT;
+	*gpa = leaf.gpa;
+	return 0;
+}
+
+/* Would mmu_translate() succeed?  Sets neither A nor D. */
+static int check(struct vcpu *v, gva_t gva, unsigned access, uint32_t *pfec)
+{
+	return v->sh.cr0 & CR0_PG ? mmu_check(v, gva, access, pfec) : 0;
 }
 
 /* ---- physical ---- */
@@ -157,17 +167,49 @@ struct span {
 	size_t len[2]; /* len[1] is 0 if one page holds it all */
 };
 
-/* Translate all of the range before any of it is touched. */
-static int span_translate(struct vcpu *v, gva_t gva, size_t len, unsigned access, struct span *s)
+/* Bytes of [gva, gva + len) in its first page. */
+static size_t in_first_page(gva_t gva, size_t len)
 {
 	size_t room = PAGE_SIZE - gva % PAGE_SIZE;
-	gva_t second = gva + (gva_t)room; /* wraps at 4 GiB, as the linear address does */
+
+	return len < room ? len : room;
+}
+
+/* Is all of the range accessible?  The lower page is the first to fault.  Sets neither A nor D. */
+static int span_check(struct vcpu *v, gva_t gva, size_t len, unsigned access)
+{
+	size_t first = in_first_page(gva, len);
 	uint32_t pfec = 0;
+
+	if (check(v, gva, access, &pfec) < 0)
+		return page_fault(v, gva, pfec);
+	gva += (gva_t)first; /* wraps at 4 GiB, as the linear address does */
+	if (first < len && check(v, gva, access, &pfec) < 0)
+		return page_fault(v, gva, pfec);
+	return 0;
+}
+
+/*
+ * Translate all of the range before any of it is touched.  A write over two pages looks at both
+ * before it marks one, so that D means that something was written.  A read may leave A in the first
+ * page when the second faults, as the CPU does.
+ */
+static int span_translate(struct vcpu *v, gva_t gva, size_t len, unsigned access, struct span *s)
+{
+	gva_t second;
+	uint32_t pfec = 0;
+	int r;
 
 	if (len > PAGE_SIZE)
 		len = PAGE_SIZE;
-	s->len[0] = len < room ? len : room;
+	s->len[0] = in_first_page(gva, len);
 	s->len[1] = len - s->len[0];
+	second = gva + (gva_t)s->len[0];
+	if (s->len[1] && (access & PF_WRITE)) {
+		r = span_check(v, gva, len, access);
+		if (r)
+			return r;
+	}
 	if (mmu_translate(v, gva, access, &s->gpa[0], &pfec) < 0)
 		return page_fault(v, gva, pfec);
 	if (s->len[1] && mmu_translate(v, second, access, &s->gpa[1], &pfec) < 0)
@@ -209,16 +251,12 @@ int mem_write(struct vcpu *v, gva_t gva, const void *buf, size_t len, unsigned a
 
 int mem_probe_read(struct vcpu *v, gva_t gva, size_t len, unsigned access)
 {
-	struct span s;
-
-	return len ? span_translate(v, gva, len, access & ~PF_WRITE, &s) : 0;
+	return len ? span_check(v, gva, len, access & ~PF_WRITE) : 0;
 }
 
 int mem_probe_write(struct vcpu *v, gva_t gva, size_t len, unsigned access)
 {
-	struct span s;
-
-	return len ? span_translate(v, gva, len, access | PF_WRITE, &s) : 0;
+	return len ? span_check(v, gva, len, access | PF_WRITE) : 0;
 }
 
 /* One compare-and-swap of @len (1, 2, 4, 8) aligned bytes of RAM. */
@@ -347,6 +385,8 @@ int code_fetch(struct vcpu *v, uint32_t eip, uint8_t *buf, size_t max)
 	}
 	if (max && max - 1 > cs->limit - eip)
 		max = (size_t)(cs->limit - eip) + 1;
+	/* What comes after the last byte: the end of the segment, or an instruction too long. */
+	vcpu_gp(v, 0);
 	while (done < max) {
 		gva_t gva = cs->base + eip + (uint32_t)done;
 		size_t n = PAGE_SIZE - gva % PAGE_SIZE;
@@ -357,10 +397,8 @@ int code_fetch(struct vcpu *v, uint32_t eip, uint8_t *buf, size_t max)
 		if (n > max - done)
 			n = max - done;
 		if (mmu_translate(v, gva, access, &gpa, &pfec) < 0) {
-			if (done)
-				break;
 			page_fault(v, gva, pfec);
-			return 0;
+			break;
 		}
 		/* Code outside RAM reads as an empty bus; fetching must not touch a device. */
 		hva = vm_ptr(v->vm, gpa, n);

@@ -21,6 +21,7 @@ void *vm_ptr(struct vm *vm, gpa_t gpa, size_t len);
 /*
  * Translate @gva for an access of kind @access (PF_WRITE | PF_USER | PF_FETCH).  With paging off
  * the identity.  Out: *@gpa.  Returns 0, or -EFAULT with *@pfec set to the #PF error code.
+ * Sets A, and D on a write, as the access itself would: to look without touching, see mmu.h.
  * vCPU thread only.  Source: Intel SDM Vol. 3A, "Paging" (4).
  */
 int mmu_translate(struct vcpu *v, gva_t gva, unsigned access, gpa_t *gpa, uint32_t *pfec);
@@ -37,7 +38,8 @@ unsigned mem_user(const struct vcpu *v);
  */
 int mem_read(struct vcpu *v, gva_t gva, void *buf, size_t len, unsigned access);
 int mem_write(struct vcpu *v, gva_t gva, const void *buf, size_t len, unsigned access);
-/* Check that a write of @len bytes would succeed, without writing.  Same returns. */
+/* Check that a write of @len (1..4096) bytes would succeed; neither writes nor sets A or D.  Same
+ * returns. */
 int mem_probe_write(struct vcpu *v, gva_t gva, size_t len, unsigned access);
 /* The same for a read. */
 int mem_probe_read(struct vcpu *v, gva_t gva, size_t len, unsigned access);
@@ -62,8 +64,9 @@ int seg_write(struct vcpu *v, enum seg seg, uint32_t off, const void *buf, size_
 
 /*
  * Fetch code at CS:@eip into @buf, up to @max bytes, stopping at the segment limit and at the first
- * page that is not accessible.  Returns the number of bytes, or 0 with v->fault set when not even
- * one can be fetched.
+ * page that is not accessible.  Returns the number of bytes.  v->fault says what the guest gets if
+ * the instruction needs more than that (or if it is 0): #PF of the next page, or #GP(0) past the
+ * segment limit or past @max.  A is set in every page fetched from, as by the CPU's prefetch.
  */
 int code_fetch(struct vcpu *v, uint32_t eip, uint8_t *buf, size_t max);
 

@@ -20,6 +20,7 @@
 #include "vmm/engine.h"
 #include "vmm/machine.h"
 #include "vmm/mem.h"
+#include "vmm/shadow.h"
 #include "vmm/trace.h"
 #include "vmm/tsc.h"
 #include "vmm/vcpu.h"
@@ -184,7 +185,7 @@ static int on_code_write(struct vcpu *v, struct handling *h, gpa_t gpa)
  * map all of RAM that this host can map, at once; code pages are copies made when first executed;
  * what is left is MMIO.
  */
-static int on_page_fault(struct vcpu *v, struct handling *h)
+static int on_flat_fault(struct vcpu *v, struct handling *h)
 {
 	struct vm *vm = v->vm;
 	struct engine *e = v->engine;
@@ -210,6 +211,43 @@ static int on_page_fault(struct vcpu *v, struct handling *h)
 	if (code_shadowed(vm->code, gva))
 		return on_code_write(v, h, gva);
 	return vm_host_fail(vm, "the host did not map RAM at %#x", gva);
+}
+
+/*
+ * With paging: what do the guest's tables say?  Either the guest gets its #PF, or the page is
+ * mapped with the rights they allow, or there is no RAM behind it.
+ */
+static int on_page_fault(struct vcpu *v, struct handling *h)
+{
+	unsigned access = (h->x.error & (PF_WRITE | PF_FETCH)) | (v->sh.cpl == 3 ? PF_USER : 0);
+	struct event pf = { .vector = VEC_PF, .has_error = true, .cr2 = h->x.gva };
+	gva_t gva = h->x.gva;
+	struct mmu_leaf leaf;
+
+	if (!(v->sh.cr0 & CR0_PG))
+		return on_flat_fault(v, h);
+	if (mmu_walk(v, gva, access, &leaf, &pf.error)) {
+		h->cause = CAUSE_EXC(VEC_PF);
+		return inject_counted(v, &pf);
+	}
+	if (!vm_ptr(v->vm, leaf.gpa & ~(gpa_t)(PAGE_SIZE - 1), PAGE_SIZE)) {
+		if (access & PF_FETCH)
+			return vm_kill(
+				v->vm,
+				"executes at %#x, mapped to physical %#llx, where there is no RAM",
+				gva, (unsigned long long)leaf.gpa);
+		return emulate_access(v, h, CAUSE_MMIO);
+	}
+	if (gva < v->engine->low_limit)
+		return emulate_access(v, h, CAUSE_LOW);
+	if ((access & PF_WRITE) && code_shadowed(v->vm->code, leaf.gpa))
+		return on_code_write(v, h, leaf.gpa);
+	if ((access & PF_FETCH) && !(access & PF_USER)) {
+		h->cause = CAUSE_SCAN;
+		return code_fetch_fault(v, gva, leaf.gpa);
+	}
+	h->cause = CAUSE_FILL;
+	return shadow_fill(v, gva, &leaf, access);
 }
 
 /*
@@ -422,6 +460,8 @@ int vcpu_run(struct vcpu *v)
 	struct vm *vm = v->vm;
 	int res = 0;
 
+	if (shadow_attach(v))
+		return vm_host_fail(vm, "out of memory for the shadow MMU");
 	atomic_store(&v->state, VCPU_RUNNING);
 	while (res >= 0 && !atomic_load(&vm->stop)) {
 		unsigned flags = 0;
@@ -444,7 +484,9 @@ int vcpu_run(struct vcpu *v)
 		}
 		if (v->sh.tsc_offset)
 			code_patch_tsc(vm->code);
-		res = code_before_run(v);
+		res = shadow_select(v);
+		if (res >= 0)
+			res = code_before_run(v);
 		if (res >= 0)
 			res = run_once(v, flags);
 	}

@@ -14,8 +14,10 @@ struct symbol {
 	uint64_t reach; /* the furthest end of this and all before it, exclusive */
 };
 
+#define PAGE 4096u
+
 struct range {
-	uint32_t addr, size;
+	uint32_t addr, size, gpa;
 	enum symbols_kind kind;
 };
 
@@ -65,14 +67,15 @@ bool symbols_is_function(const struct symbols *s, size_t i)
 	return s && i < s->count && s->sym[i].function;
 }
 
-int symbols_add_range(struct symbols *s, uint32_t addr, uint32_t size, enum symbols_kind kind)
+int symbols_add_range(struct symbols *s, uint32_t addr, uint32_t size, uint32_t gpa,
+		      enum symbols_kind kind)
 {
 	struct range *grown = reallocarray(s->range, s->ranges + 1, sizeof(*grown));
 
 	if (!grown)
 		return -ENOMEM;
 	s->range = grown;
-	s->range[s->ranges++] = (struct range){ addr, size, kind };
+	s->range[s->ranges++] = (struct range){ addr, size, gpa, kind };
 	return 0;
 }
 
@@ -84,11 +87,16 @@ enum symbols_kind symbols_range(const struct symbols *s, uint32_t addr)
 	return SYMBOLS_UNKNOWN;
 }
 
-bool symbols_first_code(const struct symbols *s, uint32_t addr, uint32_t size)
+bool symbols_code_page(const struct symbols *s, uint32_t gpa, uint32_t *addr)
 {
-	for (size_t i = 0; s && i < s->ranges; i++)
-		if (s->range[i].kind == SYMBOLS_CODE && s->range[i].addr - addr < size)
+	for (size_t i = 0; s && i < s->ranges; i++) {
+		const struct range *r = &s->range[i];
+
+		if (r->kind == SYMBOLS_CODE && (r->gpa - gpa < PAGE || gpa - r->gpa < r->size)) {
+			*addr = gpa - r->gpa + r->addr;
 			return true;
+		}
+	}
 	return false;
 }
 

@@ -20,12 +20,16 @@ bool symbols_is_function(const struct symbols *s, size_t i);
 void symbols_set_function(struct symbols *s); /* the one added last */
 
 enum symbols_kind { SYMBOLS_UNKNOWN, SYMBOLS_CODE, SYMBOLS_DATA };
-/* A loaded section.  Returns 0 or -ENOMEM. */
-int symbols_add_range(struct symbols *s, uint32_t addr, uint32_t size, enum symbols_kind kind);
+/* A section linked at @addr and loaded at physical @gpa.  Returns 0 or -ENOMEM. */
+int symbols_add_range(struct symbols *s, uint32_t addr, uint32_t size, uint32_t gpa,
+		      enum symbols_kind kind);
 /* What the image says of the byte at @addr.  @s may be NULL. */
 enum symbols_kind symbols_range(const struct symbols *s, uint32_t addr);
-/* Does a code range begin in [@addr, @addr + @size)? */
-bool symbols_first_code(const struct symbols *s, uint32_t addr, uint32_t size);
+/*
+ * Was part of a code section loaded into the page at @gpa?  Then *@addr is the address that the
+ * page was linked at.
+ */
+bool symbols_code_page(const struct symbols *s, uint32_t gpa, uint32_t *addr);
 
 /* Sort; call once after the last add. */
 void symbols_finish(struct symbols *s);

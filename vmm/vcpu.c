@@ -53,8 +53,14 @@ void vcpu_kick(struct vcpu *v)
 	atomic_store(&v->kicked, 1);
 	if (atomic_load(&v->state) == VCPU_BLOCKED)
 		syscall(SYS_futex, &v->kicked, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
-	else if (v->engine)
-		v->engine->ops->kick(v->engine);
+	else {
+		/* The vCPU may be switching worlds; one it has just left ignores the kick, and the
+		 * next looks at @kicked before it runs. */
+		struct engine *e = __atomic_load_n(&v->engine, __ATOMIC_SEQ_CST);
+
+		if (e)
+			e->ops->kick(e);
+	}
 }
 
 void vcpu_boot_multiboot(struct vcpu *v, uint32_t entry, uint32_t magic, uint32_t info_gpa)

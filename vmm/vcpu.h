@@ -14,6 +14,7 @@
 
 struct vm;
 struct engine;
+struct handoff;
 struct lapic;
 struct exit;
 
@@ -55,6 +56,7 @@ struct shadow {
 	uint64_t mtrr_fix[11], mtrr_var[16];
 	uint32_t sysenter_cs, sysenter_esp, sysenter_eip;
 	uint64_t tsc_aux;
+	uint64_t pdpte[4]; /* PAE: the PDPTE registers */
 };
 
 enum vcpu_run_state { VCPU_READY, VCPU_RUNNING, VCPU_BLOCKED };
@@ -68,9 +70,11 @@ struct vcpu {
 	bool halted;        /* HLT executed, waiting for an event */
 	bool shutdown;      /* triple fault */
 	struct engine *engine;
+	struct handoff *handoff; /* of the world engine */
 	struct lapic *lapic;
 	struct account *account;  /* counts its exits; may be NULL in tests */
 	struct trace *trace;      /* its last exits; may be NULL in tests */
+	uint32_t tlb_gen;         /* counts what flushes the TLB; shadow.c compares */
 	bool step_original;       /* run.c: the next run executes one unpatched instruction */
 	_Atomic bool irq_pending; /* hint: an interrupt controller may have something for us */
 	_Atomic bool nmi_pending;

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 #include "vmm/bus.h"
+#include "vmm/cpuid_mask.h"
 #include "vmm/engine.h"
 #include "vmm/timer.h"
 #include "vmm/types.h"
@@ -24,6 +25,7 @@
 struct vcpu;
 struct code;
 struct machine;
+struct shadow_mmu;
 struct symbols;
 
 enum vm_end {
@@ -46,6 +48,8 @@ struct vm {
 	struct timers timers;
 	struct machine *machine; /* the devices; NULL in unit tests */
 	struct code *code;       /* shadow code pages; NULL if the engine needs none */
+	struct shadow_mmu *shadow; /* address spaces and their worlds; NULL before vcpu_run() */
+	unsigned worlds;	   /* --worlds: spaces a vCPU may keep; 0: the default */
 	struct symbols *symbols; /* of the guest image; may be NULL */
 	const struct engine_ops *engine_ops;
 	int handoff; /* --handoff: 0 the engine decides, 1 always share a CPU, 2 always spin */
@@ -54,6 +58,7 @@ struct vm {
 	_Atomic int end;   /* enum vm_end */
 	int status;        /* exit status of the guest */
 	char death[512];   /* one sentence, for VM_KILLED and VM_HOST_FAIL */
+	struct cpuid_mask cpuid_mask; /* --cpuid: features the guest is not offered */
 };
 
 /* Returns 0 or negative errno with vm->death set.  @ram_len: multiple of 4 KiB in [VM_RAM_MIN,

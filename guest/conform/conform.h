@@ -78,12 +78,14 @@ enum flag {
 /* Instructions of a case: up to @insn is preparation, behind @end it is over. */
 struct code {
 	uint32_t start, insn, end;
+	uint32_t done; /* the EIP that the end pushes for run_done */
 };
 
 struct test {
 	STATE_FIELDS;
 	struct code code;
 	uint32_t hide; /* flags that are not printed: left undefined by the manual */
+	uint32_t undefined_eax; /* bits of EAX that are not printed */
 	bool no_eip;   /* where the fault happened is undefined */
 	bool no_regs;  /* registers hold something that differs between machines */
 	bool trace;    /* #DB is noted and goes on; the line lists where it came */
@@ -119,15 +121,18 @@ extern volatile struct code code_here;
 				 "773:	pushfl\n"                           \
 				 "	pushl	%cs\n"                           \
 				 "	call	run_done\n"                      \
-				 "	.popsection\n"                          \
+				 "774:	.popsection\n"                      \
 				 "	movl	$771b, code_here\n"              \
 				 "	movl	$772b, code_here + 4\n"          \
-				 "	movl	$773b, code_here + 8\n");        \
+				 "	movl	$773b, code_here + 8\n"         \
+				 "	movl	$774b, code_here + 12\n");       \
 		__asm__ volatile("" : : : "memory");                      \
-		(struct code){ code_here.start, code_here.insn, code_here.end }; \
+		*(struct code *)&code_here; \
 	})
 #define CODE2(before, insn) CODE3(before, insn, "")
 #define CODE(insn)          CODE3("", insn, "")
+#define TEXT_(x) #x
+#define TEXT(x)  TEXT_(x)
 /* The same in 16-bit code; runs in SEL_CODE16. */
 #define CODE16(before, insn_)                                             \
 	({                                                                \
@@ -137,18 +142,20 @@ extern volatile struct code code_here;
 				 "772:	" insn_ "\n"                        \
 				 "773:	pushfl\n"                           \
 				 "	pushl	%cs\n"                           \
-				 "	pushl	$(774f - code16_base)\n"         \
+				 "	pushl	$(774f - " TEXT(CODE16_BASE) ")\n"         \
 				 "	ljmpl	$8, $run_done\n"                 \
 				 "774:	.code32\n"                          \
 				 "	.popsection\n"                          \
-				 "	movl	$(771b - code16_base), code_here\n"     \
-				 "	movl	$(772b - code16_base), code_here + 4\n" \
-				 "	movl	$(773b - code16_base), code_here + 8\n"); \
+				 "	movl	$(771b - " TEXT(CODE16_BASE) "), code_here\n"     \
+				 "	movl	$(772b - " TEXT(CODE16_BASE) "), code_here + 4\n" \
+				 "	movl	$(773b - " TEXT(CODE16_BASE) "), code_here + 8\n" \
+				 "	movl	$(774b - " TEXT(CODE16_BASE) "), code_here + 12\n"); \
 		__asm__ volatile("" : : : "memory");                      \
-		(struct code){ code_here.start, code_here.insn, code_here.end }; \
+		*(struct code *)&code_here; \
 	})
 
 void run(struct test t, const char *name);
+unsigned cases_run(void);
 /* The same without a line: what happened is in `seen`, and the case's own function judges. */
 void run_silent(struct test t);
 /* A name from a format, in a static buffer. */
@@ -175,7 +182,7 @@ enum selector {
 	SEL_DATA3 = 0x48,    /* DPL 3 */
 	SEL_CODE3 = 0x50,
 	SEL_CONF3 = 0x58,
-	SEL_CODE16 = 0x60,   /* 16-bit code, at code16_base */
+	SEL_CODE16 = 0x60,   /* 16-bit code, at CODE16_BASE */
 	SEL_STACK16 = 0x68,  /* 16-bit data, at STACK */
 	SEL_LDT = 0x70,
 	SEL_SMALL = 0x78,    /* data, ARENA, 64 bytes; the host's CPU number segment */
@@ -240,7 +247,7 @@ static inline uint8_t access_byte(unsigned sel)
 }
 
 extern char stubs[], stub_no_error[], stub_gate16[], stub_trace[], target32[], target16[];
-extern char code16_base[];
+extern char target16_end[];
 #define STUB(v) ((uint32_t)stubs + 16 * (v))
 #define GATE32  0x8e /* access byte of a present 32-bit interrupt gate */
 
@@ -262,6 +269,6 @@ void cases_flags(void), cases_interrupts(void), cases_io(void), cases_dtable(voi
 	cases_control(void), cases_msr(void), cases_probe(void), cases_segload(void),
 	cases_segstore(void), cases_far(void), cases_softint(void), cases_iret(void),
 	cases_exceptions(void), cases_step(void), cases_undefined(void), cases_limits(void),
-	cases_prefix(void);
+	cases_prefix(void), cases_control_alone(void);
 
 #endif

@@ -46,9 +46,9 @@ enter:
 	pushl	S_EFLAGS(%ebx)		/* IRET loads all the flags at once, TF just in time */
 	pushl	S_CS(%ebx)
 	pushl	S_EIP(%ebx)
-	movl	S_ES(%ebx), %es
-	movl	S_FS(%ebx), %fs
-	movl	S_GS(%ebx), %gs
+	movw	S_ES(%ebx), %es
+	movw	S_FS(%ebx), %fs
+	movw	S_GS(%ebx), %gs
 	movl	S_EAX(%ebx), %eax
 	movl	S_ECX(%ebx), %ecx
 	movl	S_EDX(%ebx), %edx
@@ -60,7 +60,7 @@ enter:
 	popl	%ds
 	iret
 
-/* The end of a case without an exception: CASE_END in conform.h called us with flags and CS pushed. */
+/* The end of a case without an exception: its tail (CODE3 in conform.h) called us with flags and CS pushed. */
 	.globl	run_done
 run_done:
 	pushl	$0
@@ -157,7 +157,7 @@ stub_trace:
 	popal
 	iret
 
-/* Targets of far transfers; what they push is what CASE_END does. */
+/* Targets of far transfers; what they push is what the end of a case does. */
 	.globl	target32
 target32:
 	pushfl
@@ -170,8 +170,9 @@ target32:
 target16:
 	pushfl
 	pushl	%cs
-	pushl	$(target16_end - code16_base)
+	pushl	$(target16_end - CODE16_BASE)
 	ljmpl	$SEL_CODE, $run_done
+	.globl	target16_end
 target16_end:
 	.code32
 

@@ -30,6 +30,8 @@
 #define SEL_CODE 0x08
 #define SEL_DATA 0x10
 
+#define CODE16_BASE 0x180000 /* kernel.ld, too */
+
 #define TAIL 7 /* bytes of CASE_END: PUSHFL, PUSHL %CS, CALL */
 
 #endif

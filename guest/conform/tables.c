@@ -100,7 +100,7 @@ static void reset_gates(void)
 	uint32_t to = (uint32_t)target32;
 
 	set_gate(GDT, SEL_CALL32, SEL_CODE, to, 0x8c);
-	set_gate(GDT, SEL_CALL16, SEL_CODE16, (uint32_t)(target16 - code16_base), 0x84);
+	set_gate(GDT, SEL_CALL16, SEL_CODE16, (uint32_t)target16 - CODE16_BASE, 0x84);
 	set_gate(GDT, SEL_CALL_NP, SEL_CODE, to, 0x0c);
 	set_gate(GDT, SEL_TASK, SEL_TSS32, 0, 0x85);
 	set_gate(GDT, SEL_CALL_NULL, 0, to, 0x8c);
@@ -123,7 +123,7 @@ void tables_reset(void)
 	for (size_t i = 0; i < sizeof(segments) / sizeof(segments[0]); i++)
 		set_descriptor(GDT, segments[i].sel, segments[i].base, segments[i].limit,
 			       segments[i].access, segments[i].flags);
-	set_descriptor(GDT, SEL_CODE16, (uint32_t)code16_base, 0xffff, 0x9a, 0);
+	set_descriptor(GDT, SEL_CODE16, CODE16_BASE, 0xffff, 0x9a, 0);
 	reset_gates();
 	set_descriptor(LDT, LDT_DATA, ARENA, 0xfffff, 0x92, FLAG_G | FLAG_D);
 	set_descriptor(LDT, LDT_CODE, 0, 0xfffff, 0x9a, FLAG_G | FLAG_D);

@@ -42,15 +42,32 @@ void console_init(void)
 	outb(UART_MCR, MCR_DTR | MCR_RTS | MCR_OUT2);
 }
 
+/* How to wait for a key: asleep, until the system calls (syscall.c) put a process to sleep instead.
+ */
+static void (*wait_for_key)(void) = sti_hlt_cli;
+static void (*key_came)(void);
+static volatile bool full; /* the ring: no interrupts until there is room */
+
+void console_share(void (*wait)(void), void (*came)(void))
+{
+	wait_for_key = wait;
+	key_came = came;
+}
+
 static void on_com1(struct frame *f)
 {
 	(void)f;
 	while (inb(UART_LSR) & LSR_DATA) {
-		char c = (char)inb(UART_DATA);
-		if (ring_in - ring_out < sizeof(ring)) /* else dropped, as hardware would */
-			ring[ring_in++ % sizeof(ring)] = c;
+		if (ring_in - ring_out == sizeof(ring)) {
+			outb(UART_IER, 0); /* the rest stays in the UART until there is room */
+			full = true;
+			break;
+		}
+		ring[ring_in++ % sizeof(ring)] = (char)inb(UART_DATA);
 	}
 	pic_eoi(IRQ_COM1);
+	if (key_came)
+		key_came();
 }
 
 void console_enable_input(void)
@@ -62,12 +79,16 @@ void console_enable_input(void)
 
 static char getc(void)
 {
+	uint32_t flags = irq_save();
 	char c;
-	cli();
 	while (ring_in == ring_out)
-		sti_hlt_cli();
+		wait_for_key();
 	c = ring[ring_out++ % sizeof(ring)];
-	sti();
+	if (full) {
+		full = false;
+		outb(UART_IER, IER_DATA);
+	}
+	irq_restore(flags);
 	return c;
 }
 
@@ -97,49 +118,6 @@ void read_line(char *buf, size_t size)
 	}
 	buf[n] = 0;
 	putc('\n');
-}
-
-/* Digits of @v from the least significant; returns the first of them. */
-static const char *number(char end[12], uint32_t v, unsigned base)
-{
-	char *p = end + 11;
-	*p = 0;
-	do {
-		*--p = "0123456789abcdef"[v % base];
-		v /= base;
-	} while (v);
-	return p;
-}
-
-int format(char *buf, size_t size, const char *fmt, __builtin_va_list ap)
-{
-	size_t n = 0;
-	char digits[12], one[2] = { 0 };
-	for (; *fmt; fmt++) {
-		const char *s = one;
-		one[0] = *fmt;
-		if (*fmt == '%' && fmt[1]) {
-			int d;
-			switch (*++fmt) {
-			case 's': s = __builtin_va_arg(ap, const char *); break;
-			case 'c': one[0] = (char)__builtin_va_arg(ap, int); break;
-			case 'u': s = number(digits, __builtin_va_arg(ap, uint32_t), 10); break;
-			case 'x': s = number(digits, __builtin_va_arg(ap, uint32_t), 16); break;
-			case 'd':
-				d = __builtin_va_arg(ap, int);
-				if (d < 0 && n + 1 < size)
-					buf[n++] = '-';
-				s = number(digits, d < 0 ? 0u - (uint32_t)d : (uint32_t)d, 10);
-				break;
-			default: one[0] = *fmt;
-			}
-		}
-		while (*s && n + 1 < size)
-			buf[n++] = *s++;
-	}
-	if (size)
-		buf[n] = 0;
-	return (int)n;
 }
 
 void print(const char *fmt, ...)

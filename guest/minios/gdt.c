@@ -14,6 +14,8 @@ enum {
 	ACCESS_DATA = 0x93,  /* read, write, accessed */
 	ACCESS_FRESH = 0x92, /* read, write, not yet accessed: the CPU sets bit 0 on a load */
 	ACCESS_ABSENT = 0x12,
+	ACCESS_USER_CODE = 0xfb, /* as above, privilege level 3 */
+	ACCESS_USER_DATA = 0xf3,
 	ACCESS_TSS = 0x89, /* 32-bit TSS, available; LTR makes it 0x8b, busy */
 	ACCESS_LDT = 0x82,
 };
@@ -29,7 +31,15 @@ struct table_register {
 } __attribute__((packed));
 
 static struct descriptor gdt[12], ldt[1];
-static uint32_t tss[26]; /* all zero will do: nothing here changes its privilege level */
+
+/*
+ * The task state segment, of which only this matters to a kernel that switches tasks by itself:
+ * the stack for traps from user mode, and how much user mode may do with ports.  The self-checks
+ * never leave ring 0: to them all zeroes will do.
+ * Source: SDM Vol. 3A, "Task-State Segment (TSS)" (7.2.1).
+ */
+enum { TSS_ESP0 = 1, TSS_SS0 = 2, TSS_IO_MAP = 25 };
+static uint32_t tss[26];
 
 /* @limit in bytes - 1; above 1 MiB it is counted in pages, so its low 12 bits must be ones. */
 static struct descriptor describe(uint32_t base, uint32_t limit, uint8_t access, bool big)
@@ -65,12 +75,31 @@ uint8_t gdt_access(enum selector sel)
 	return ((volatile struct descriptor *)gdt)[sel / 8].access;
 }
 
+void tss_init(void)
+{
+	tss[TSS_SS0] = SEL_DATA;
+	/*
+	 * A clear bit in the I/O permission bitmap allows a port to everyone, so a bitmap at offset
+	 * 0 of a TSS full of zeroes would allow hundreds of them.  One that begins behind the end
+	 * allows none.
+	 */
+	tss[TSS_IO_MAP] = sizeof(tss) << 16;
+	__asm__ volatile("ltr %w0" : : "r"(SEL_TSS) : "memory");
+}
+
+void tss_set_stack(uint32_t top)
+{
+	((volatile uint32_t *)tss)[TSS_ESP0] = top; /* the CPU reads it, the compiler sees no one */
+}
+
 void gdt_init(void)
 {
 	struct table_register gdtr = { sizeof(gdt) - 1, (uint32_t)gdt };
 
 	gdt[SEL_CODE / 8] = describe(0, 0xffffffff, ACCESS_CODE, true);
 	gdt[SEL_DATA / 8] = describe(0, 0xffffffff, ACCESS_DATA, true);
+	gdt[SEL_USER_CODE / 8] = describe(0, 0xffffffff, ACCESS_USER_CODE, true);
+	gdt[SEL_USER_DATA / 8] = describe(0, 0xffffffff, ACCESS_USER_DATA, true);
 	gdt[SEL_ABSENT / 8] = describe(0, 0xffffffff, ACCESS_ABSENT, true);
 	gdt[SEL_TSS / 8] = describe((uint32_t)tss, sizeof(tss) - 1, ACCESS_TSS, false);
 	gdt[SEL_LDT / 8] = describe((uint32_t)ldt, sizeof(ldt) - 1, ACCESS_LDT, false);

@@ -9,8 +9,15 @@
  *     spin        compute for ever, under timer interrupts
  *     storm=N     N times cli and sti, then leave
  *     triple      break everything: triple fault
+ *
+ * or, when the first word is one of these, become an operating system (os.c):
+ *
+ *     sh                   a shell on the console
+ *     run=PROGRAM ARGS     one program
+ *     script=LINE;LINE...  the shell on these lines
  */
 #include "minios.h"
+#include "os.h"
 #include "x86.h"
 
 enum { EXIT_PORT = 0xf4 };
@@ -109,6 +116,7 @@ void minios_main(uint32_t magic, uint32_t info)
 	pic_init();
 	lapic_init();
 
+	os_start_if_asked();
 	if (boot_arg("idle", NULL))
 		idle();
 	if (boot_arg("spin", NULL))

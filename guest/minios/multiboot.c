@@ -89,6 +89,15 @@ void boot_show_modules(void)
 	}
 }
 
+void boot_module(uint32_t i, uint32_t *start, uint32_t *end, const char **args)
+{
+	const struct multiboot_info *mb = (const void *)boot.info;
+	const struct multiboot_module *m = (const void *)mb->mods_addr;
+	*start = m[i].start;
+	*end = m[i].end;
+	*args = m[i].cmdline ? (const char *)m[i].cmdline : "";
+}
+
 const char *check_boot_memory(void)
 {
 	const struct multiboot_info *mb = (const void *)boot.info;

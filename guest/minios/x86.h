@@ -46,6 +46,19 @@ static inline void sti(void)
 	__asm__ volatile("sti" : : : "memory");
 }
 
+/* Shut interrupts out, whether or not they were; then put things back as they were. */
+static inline uint32_t irq_save(void)
+{
+	uint32_t flags;
+	__asm__ volatile("pushfl\n\tpopl %0\n\tcli" : "=r"(flags) : : "memory");
+	return flags;
+}
+
+static inline void irq_restore(uint32_t flags)
+{
+	__asm__ volatile("pushl %0\n\tpopfl" : : "r"(flags) : "memory", "cc");
+}
+
 /*
  * Let pending interrupts in, then shut them out again.  STI takes effect after the *next*
  * instruction, so there must be one between the two: SDM Vol. 2B, "STI".
@@ -83,6 +96,12 @@ static inline void cpuid(uint32_t leaf, uint32_t r[4])
 	__asm__ volatile("cpuid"
 			 : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3])
 			 : "0"(leaf), "2"(0));
+}
+
+/* Forget what the TLB knows about the page of @va. */
+static inline void invlpg(uint32_t va)
+{
+	__asm__ volatile("invlpg (%0)" : : "r"(va) : "memory");
 }
 
 #define READ_CR(n)                                                    \

@@ -6,19 +6,20 @@
  * instructions.  A control register that does not exist is #UD before any privilege check.
  */
 #include "vmm/emu/handlers.h"
+#include "vmm/mmu.h"
 
 #define CR0_DEFINED                                                                                \
 	(CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | \
 	 CR0_PG)
 
 /*
- * Bits of CR4 the guest may set: those whose feature CPUID offers.  VME, PVI, PAE, SMEP and the
- * rest are reserved for it.
+ * Bits of CR4 the guest may set: those whose feature CPUID offers.  VME, PVI, SMEP and the rest are
+ * reserved for it.
  */
 static uint32_t cr4_allowed(const struct vcpu *v)
 {
-	uint32_t mask = CR4_TSD | CR4_DE | CR4_PSE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR |
-			CR4_OSXMMEXCPT;
+	uint32_t mask = CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE |
+			CR4_OSFXSR | CR4_OSXMMEXCPT;
 
 	if (cpuid_has(v, 1, 2, 26))
 		mask |= CR4_OSXSAVE;
@@ -26,28 +27,82 @@ static uint32_t cr4_allowed(const struct vcpu *v)
 }
 
 /*
+ * Load the PDPTE registers from @cr3 if PAE paging is in use with @cr0 and @cr4.  Vol. 3A, "PDPTE
+ * Registers" (4.4.1): MOV to CR3 does; MOV to CR0 when it changes PG, CD or NW; MOV to CR4 when it
+ * changes PAE, PGE or PSE.  #GP(0) for a reserved bit; nothing is loaded then.
+ */
+static int load_pdptes(struct vcpu *v, uint32_t cr0, uint32_t cr3, uint32_t cr4)
+{
+	if (!(cr0 & CR0_PG) || !(cr4 & CR4_PAE))
+		return EMU_OK;
+	return mmu_load_pdptes(v, cr3);
+}
+
+/*
  * CR0 := @val.  Reserved bits of CR0[31:0] are ignored, ET reads as one (Vol. 3A, 2.5; Vol. 2B,
- * MOV to control registers).
+ * MOV to control registers).  A change of PG flushes the TLB (Vol. 3A, 4.10.4.1).  One of WP does
+ * not, because the CPU's TLB holds the rights of the entries and WP is applied on use; what we map
+ * has WP applied already.
  */
 static int set_cr0(struct vcpu *v, const struct insn *in, uint32_t val)
 {
-	uint32_t eip = insn_eip(v, in);
+	uint32_t eip = insn_eip(v, in), changed;
 
 	val = (val & CR0_DEFINED) | CR0_ET;
 	if ((val & CR0_PG) && !(val & CR0_PE))
 		return vcpu_gp(v, 0);
 	if ((val & CR0_NW) && !(val & CR0_CD))
 		return vcpu_gp(v, 0);
-	if (val & CR0_PG)
-		return vm_kill(v->vm,
-			       "paging is not supported yet: mov to CR0 with PG set at eip %#x",
-			       eip);
 	if ((v->sh.cr0 & CR0_PE) && !(val & CR0_PE))
 		return vm_kill(v->vm,
 			       "clearing CR0.PE at eip %#x: going back to real mode is not "
 			       "supported yet",
 			       eip);
+	changed = v->sh.cr0 ^ val;
+	if (changed & (CR0_PG | CR0_CD | CR0_NW)) {
+		int r = load_pdptes(v, val, v->sh.cr3, v->sh.cr4);
+
+		if (r)
+			return r;
+	}
 	v->sh.cr0 = val;
+	if (changed & (CR0_PG | CR0_WP))
+		mmu_flush(v);
+	return EMU_OK;
+}
+
+/* Global pages are flushed with the others, which a CPU is free to do (Vol. 3A, 4.10.4.1). */
+static int set_cr3(struct vcpu *v, uint32_t val)
+{
+	int r = load_pdptes(v, v->sh.cr0, val, v->sh.cr4);
+
+	if (r)
+		return r;
+	v->sh.cr3 = val; /* no bit is reserved: what has no meaning is kept (Vol. 3A, 2.5) */
+	mmu_flush(v);
+	return EMU_OK;
+}
+
+/*
+ * The paging mode may change with paging on: outside IA-32e mode that is no #GP (Vol. 2B, MOV to
+ * control registers).
+ */
+static int set_cr4(struct vcpu *v, uint32_t val)
+{
+	const uint32_t paging = CR4_PAE | CR4_PGE | CR4_PSE;
+	uint32_t changed = v->sh.cr4 ^ val;
+
+	if (val & ~cr4_allowed(v))
+		return vcpu_gp(v, 0);
+	if (changed & paging) {
+		int r = load_pdptes(v, v->sh.cr0, v->sh.cr3, val);
+
+		if (r)
+			return r;
+	}
+	v->sh.cr4 = val;
+	if (changed & paging)
+		mmu_flush(v);
 	return EMU_OK;
 }
 
@@ -56,12 +111,8 @@ static int mov_to_cr(struct vcpu *v, const struct insn *in, unsigned cr, uint32_
 	switch (cr) {
 	case 0: return set_cr0(v, in, val);
 	case 2: v->sh.cr2 = val; return EMU_OK;
-	case 3: /* without PAE no bit is reserved */ v->sh.cr3 = val; return EMU_OK;
-	default:
-		if (val & ~cr4_allowed(v))
-			return vcpu_gp(v, 0);
-		v->sh.cr4 = val;
-		return EMU_OK;
+	case 3: return set_cr3(v, val);
+	default: return set_cr4(v, val);
 	}
 }
 
@@ -186,12 +237,22 @@ int emu_cache(struct vcpu *v, const struct insn *in)
 	return need_cpl0(v);
 }
 
-/* Without paging there is no translation to drop.  INVPCID is not offered by CPUID. */
+/*
+ * INVLPG: the operand is an address; nothing is read there, so neither the segment's limit nor its
+ * type matters and no fault comes from it (Vol. 2A, INVLPG).  INVPCID is not offered by CPUID.
+ */
 int emu_invlpg(struct vcpu *v, const struct insn *in)
 {
-	if (in->op != OP_INVLPG)
+	const struct operand *o = &in->opnd[0];
+	int r;
+
+	if (in->op != OP_INVLPG || o->kind != OPND_MEM || (unsigned)o->mem.seg >= SEG_COUNT)
 		return vcpu_ud(v);
-	return need_cpl0(v);
+	r = need_cpl0(v);
+	if (r)
+		return r;
+	mmu_flush_page(v, v->regs.seg[o->mem.seg].base + op_offset(v, in, o));
+	return EMU_OK;
 }
 
 /*
@@ -207,7 +268,7 @@ static int xsetbv(struct vcpu *v)
 
 	if (r)
 		return r;
-	if (v->regs.gpr[ECX] != 0 || !(val & 1) || (val & ~cpuid_xcr0_mask()))
+	if (v->regs.gpr[ECX] != 0 || !(val & 1) || (val & ~cpuid_xcr0(v)))
 		return vcpu_gp(v, 0);
 	if ((val & 4) && !(val & 2))
 		return vcpu_gp(v, 0);

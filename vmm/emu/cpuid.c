@@ -3,16 +3,20 @@
  * CPUID as the guest sees it: the host's answer through a whitelist.
  *
  * A feature is offered if its instructions run at ring 3 without the VMM, or if the VMM emulates
- * what it adds.  Not offered, and why: VME, PVI       no virtual interrupt flag is kept PAE, PSE36,
- * NX, LM, PCID, SMEP, SMAP, UMIP, PKU   need the paging that is to come; LM never SEP SYSENTER at
- * ring 3 enters the host kernel, which reads the guest's stack at the guest's EBP and changes EAX
- * before seccomp stops it SYSCALL        loses ECX in 32-bit code on AMD, absent there on Intel
- *   MONITOR, WAITPKG, x2APIC, TSX, RDPID, VMX, SVM, SMX, FSGSBASE, INVPCID, AMX, XSAVES, XGETBV(1)
- *   performance counters, thermal and power leaves, MCA banks, CET, SGX, PT
+ * what it adds.  Not offered, and why:
+ *
+ * - VME, PVI: no virtual interrupt flag is kept.
+ * - LM: never.  PCID is for long mode; SMEP, SMAP, UMIP and PKU are not emulated.
+ * - SEP: SYSENTER at ring 3 enters the host kernel, which reads the guest's stack at the guest's
+ *   EBP and changes EAX before seccomp stops it.
+ * - SYSCALL: loses ECX in 32-bit code on AMD, absent there on Intel.
+ * - MONITOR, WAITPKG, x2APIC, TSX, RDPID, VMX, SVM, SMX, FSGSBASE, INVPCID, AMX, XSAVES, XGETBV(1),
+ *   performance counters, thermal and power leaves, MCA banks, CET, SGX, PT.
+ *
  * Always offered, because the VMM provides them: TSC_DEADLINE, TSC_ADJUST, ARAT, the hypervisor
- * bit, APIC, MTRR, PAT, MCE and MCA (no banks), PGE, PSE, DE. The host's values are read once; the
- * APIC id, OSXSAVE, and sizes by XCR0 depend on the vCPU. Source: SDM Vol. 2A, CPUID; AMD APM Vol.
- * 3, appendix E.
+ * bit, APIC, MTRR, PAT, MCE and MCA (no banks), PSE, PSE-36, PAE, PGE, DE.  The host's values are
+ * read once; the APIC id, OSXSAVE, and sizes by XCR0 depend on the vCPU.
+ * Source: SDM Vol. 2A, CPUID; AMD APM Vol. 3, appendix E.
  */
 #include <cpuid.h>
 #include <pthread.h>
@@ -39,7 +43,10 @@ enum { A, B, C, D };
 #define L1_D                                                                                   \
 	(BIT(0) | BIT(4) | BIT(5) | BIT(8) | BIT(15) | BIT(19) | BIT(23) | BIT(24) | BIT(25) | \
 	 BIT(26))
-#define L1_D_FORCED (BIT(2) | BIT(3) | BIT(7) | BIT(9) | BIT(12) | BIT(13) | BIT(14) | BIT(16))
+/* DE PSE PAE MCE APIC MTRR PGE MCA PAT PSE36 */
+#define L1_D_FORCED                                                                           \
+	(BIT(2) | BIT(3) | BIT(6) | BIT(7) | BIT(9) | BIT(12) | BIT(13) | BIT(14) | BIT(16) | \
+	 BIT(17))
 /* Leaf 7. */
 #define L7_B                                                                                   \
 	(BIT(3) | BIT(5) | BIT(8) | BIT(9) | BIT(16) | BIT(17) | BIT(18) | BIT(19) | BIT(21) | \
@@ -55,11 +62,13 @@ enum { A, B, C, D };
 #define L7_D        (BIT(2) | BIT(3) | BIT(4) | BIT(8) | BIT(14) | BIT(23))
 #define L7_D_AVX512 (BIT(2) | BIT(3) | BIT(8) | BIT(23))
 #define L71_A       (BIT(4) | BIT(5)) /* AVX-VNNI, AVX512-BF16 */
-/* Leaf 0x80000001: LAHF, LZCNT, SSE4A, misaligned SSE, PREFETCHW, XOP, FMA4, TBM; MMXEXT, RDTSCP.
+/*
+ * Leaf 0x80000001: LAHF, LZCNT, SSE4A, misaligned SSE, PREFETCHW, XOP, FMA4, TBM; NX, MMXEXT,
+ * RDTSCP.  NX needs the host's: worlds enforce it.
  */
 #define E1_C     (BIT(0) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(11) | BIT(16) | BIT(21))
 #define E1_C_AVX (BIT(11) | BIT(16))
-#define E1_D     (BIT(22) | BIT(27) | BIT(30) | BIT(31))
+#define E1_D     (BIT(20) | BIT(22) | BIT(27) | BIT(30) | BIT(31))
 /* AMD repeats these bits of leaf 1 EDX there. */
 #define E1_D_COPY 0x0183f3ffu
 
@@ -126,6 +135,11 @@ static const struct host *host_get(void)
 uint64_t cpuid_xcr0_mask(void)
 {
 	return host_get()->xcr0;
+}
+
+uint64_t cpuid_xcr0(const struct vcpu *v)
+{
+	return host_get()->xcr0 & (v->vm ? cpuid_mask_xcr0(&v->vm->cpuid_mask) : ~0ull);
 }
 
 static unsigned vcpu_count(const struct vcpu *v)
@@ -250,17 +264,19 @@ static uint32_t xsavec_size(const struct host *h, uint64_t mask)
  */
 static void leaf_d(const struct vcpu *v, const struct host *h, uint32_t sub, uint32_t out[4])
 {
+	const uint64_t xcr0 = cpuid_xcr0(v);
+
 	memset(out, 0, 16);
-	if (!h->xcr0)
+	if (!xcr0)
 		return;
 	if (sub == 0) {
-		out[A] = (uint32_t)h->xcr0;
+		out[A] = (uint32_t)xcr0;
 		out[B] = xsave_size(h, v->sh.xcr0);
-		out[C] = xsave_size(h, h->xcr0);
+		out[C] = xsave_size(h, xcr0);
 	} else if (sub == 1) {
 		out[A] = h->xcomp[1][A] & 3; /* XSAVEOPT, XSAVEC */
 		out[B] = xsavec_size(h, v->sh.xcr0);
-	} else if (sub < XCOMP_MAX && (h->xcr0 & BIT(sub))) {
+	} else if (sub < XCOMP_MAX && (xcr0 & BIT(sub))) {
 		memcpy(out, h->xcomp[sub], 16);
 		out[C] &= 2;
 	}
@@ -322,7 +338,7 @@ static void extended(const struct vcpu *v, const struct host *h, uint32_t leaf, 
 		out[D] &= BIT(8); /* invariant TSC */
 		break;
 	case 0x80000008:
-		out[A] = 32 << 8 | 32; /* linear and physical address bits */
+		out[A] = 32 << 8 | CPUID_PHYS_BITS; /* linear and physical address bits */
 		out[B] = out[D] = 0;
 		out[C] = h->intel ? 0 : id_bits(v) << 12 | (vcpu_count(v) - 1);
 		break;
@@ -330,7 +346,7 @@ static void extended(const struct vcpu *v, const struct host *h, uint32_t leaf, 
 	}
 }
 
-void cpuid_policy(const struct vcpu *v, uint32_t eax, uint32_t ecx, uint32_t out[4])
+static void unmasked(const struct vcpu *v, uint32_t eax, uint32_t ecx, uint32_t out[4])
 {
 	const struct host *h = host_get();
 	uint32_t zero[4];
@@ -356,6 +372,13 @@ void cpuid_policy(const struct vcpu *v, uint32_t eax, uint32_t ecx, uint32_t out
 	/* Beyond the maximum: Intel answers with the highest basic leaf, AMD with zeros. */
 	if (h->intel)
 		basic(v, h, zero[A], ecx, out);
+}
+
+void cpuid_policy(const struct vcpu *v, uint32_t eax, uint32_t ecx, uint32_t out[4])
+{
+	unmasked(v, eax, ecx, out);
+	if (v->vm)
+		cpuid_mask_apply(&v->vm->cpuid_mask, eax, ecx, out);
 }
 
 bool cpuid_has(const struct vcpu *v, uint32_t leaf, unsigned reg, unsigned bit)

@@ -51,9 +51,12 @@ int inject(struct vcpu *v, const struct event *ev);
 
 /*
  * The vCPU's answer to CPUID leaf @eax, subleaf @ecx: the host's features minus what cannot be
- * virtualized, APIC id, hypervisor leaf 0x40000000 "RingsideVMM ".  out[]: eax ebx ecx edx.
+ * virtualized, APIC id, hypervisor leaf 0x40000000 "Ringside".  out[]: eax ebx ecx edx.
  */
 void cpuid_policy(const struct vcpu *v, uint32_t eax, uint32_t ecx, uint32_t out[4]);
+
+/* MAXPHYADDR: physical address bits, CPUID 0x80000008 EAX[7:0].  36 is what PAE brought. */
+#define CPUID_PHYS_BITS 36
 
 /* Guest's time-stamp counter now. */
 uint64_t vcpu_tsc(const struct vcpu *v);

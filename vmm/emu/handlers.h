@@ -88,6 +88,8 @@ int emu_string(struct vcpu *v, const struct insn *in); /* movs stos lods cmps sc
 bool cpuid_has(const struct vcpu *v, uint32_t leaf, unsigned reg, unsigned bit);
 /* The XCR0 bits the guest may set; 0 if there is no XSAVE. */
 uint64_t cpuid_xcr0_mask(void);
+/* The same for @v: without what --cpuid took away. */
+uint64_t cpuid_xcr0(const struct vcpu *v);
 
 /* ---- operand helpers, operand.c ---- */
 /* Effective offset of a memory operand (wrapped to the address size). */

@@ -9,11 +9,12 @@
 
 #include "vmm/emu/handlers.h"
 #include "vmm/machine.h"
+#include "vmm/mmu.h"
 
 #define APIC_BASE_BSP    (1u << 8)
 #define APIC_BASE_ENABLE (1u << 11)
-/* CPUID offers 32 physical address bits: no PAE, no PSE-36. */
-#define PHYS_MASK 0xffffffffull
+#define PHYS_MASK        ((1ull << CPUID_PHYS_BITS) - 1)
+#define EFER_NXE         (1ull << 11)
 
 #define MISC_ENABLE_FIXED    0x001800ull /* BTS and PEBS unavailable: read as one */
 #define MISC_ENABLE_WRITABLE 0xc10009ull /* fast strings, TCC, EIST, CPUID limit, xTPR */
@@ -77,14 +78,22 @@ static uint64_t tsc_read(struct vcpu *v, unsigned i)
 	return vcpu_tsc(v);
 }
 
+static void move_tsc(struct vcpu *v, uint64_t delta)
+{
+	/* The I/O thread reads the offset for the deadline timer. */
+	__atomic_store_n(&v->sh.tsc_offset, v->sh.tsc_offset + delta, __ATOMIC_RELAXED);
+	if (v->vm->machine)
+		machine_tsc_changed(v->vm, v);
+}
+
 /* Writing the counter moves IA32_TSC_ADJUST by as much (Vol. 3B, 17.17.3). */
 static int tsc_write(struct vcpu *v, unsigned i, uint64_t val)
 {
 	uint64_t delta = val - vcpu_tsc(v);
 
 	(void)i;
-	v->sh.tsc_offset += delta;
 	v->sh.tsc_adjust += delta;
+	move_tsc(v, delta);
 	return EMU_OK;
 }
 
@@ -97,7 +106,7 @@ static uint64_t tsc_adjust_read(struct vcpu *v, unsigned i)
 static int tsc_adjust_write(struct vcpu *v, unsigned i, uint64_t val)
 {
 	(void)i;
-	v->sh.tsc_offset += val - v->sh.tsc_adjust;
+	move_tsc(v, val - v->sh.tsc_adjust);
 	v->sh.tsc_adjust = val;
 	return EMU_OK;
 }
@@ -281,12 +290,15 @@ static uint64_t efer_read(struct vcpu *v, unsigned i)
 /* Neither SYSCALL nor long mode are offered; NXE only with NX (CPUID 0x80000001 EDX bit 20). */
 static int efer_write(struct vcpu *v, unsigned i, uint64_t val)
 {
-	uint64_t allowed = cpuid_has(v, 0x80000001, 3, 20) ? 1ull << 11 : 0;
+	uint64_t allowed = cpuid_has(v, 0x80000001, 3, 20) ? EFER_NXE : 0;
+	bool changed = val != v->sh.efer;
 
 	(void)i;
 	if (val & ~allowed)
 		return vcpu_gp(v, 0);
 	v->sh.efer = val;
+	if (changed) /* bit 63 of every entry means something else now */
+		mmu_flush(v);
 	return EMU_OK;
 }
 

@@ -155,8 +155,13 @@ static bool condition_ends(const struct vcpu *v, const struct insn *in)
 	return (in->prefixes & PREFIX_REPNE) ? zf : !zf;
 }
 
+/*
+ * CMPS and SCAS that stop between two elements, for a fault, a single step or an interrupt, show
+ * the flags from before the instruction: they do not need them to go on (SDM Vol. 2B, REP).
+ */
 int emu_string(struct vcpu *v, const struct insn *in)
 {
+	const uint32_t eflags = v->regs.eflags, next = v->regs.eip;
 	struct rep rep;
 	int r = EMU_OK;
 
@@ -169,5 +174,8 @@ int emu_string(struct vcpu *v, const struct insn *in)
 		rep_count(v, in, &rep);
 		rep.stop = rep.on && condition_ends(v, in);
 	}
-	return rep_end(v, in, &rep, r);
+	r = rep_end(v, in, &rep, r);
+	if (v->regs.eip != next)
+		v->regs.eflags = eflags;
+	return r;
 }

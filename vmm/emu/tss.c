@@ -46,7 +46,8 @@ int io_allowed(struct vcpu *v, uint16_t port, unsigned width)
 	uint32_t off;
 	int ret;
 
-	if (!vcpu_protected(v) || v->sh.cpl <= vcpu_iopl(v))
+	/* In virtual-8086 mode IOPL does not matter: the bitmap is always consulted (18.5.2). */
+	if (!vcpu_protected(v) || (!(v->regs.eflags & FL_VM) && v->sh.cpl <= vcpu_iopl(v)))
 		return EMU_OK;
 	/* A 16-bit TSS has no bitmap; one whose limit ends before the field has none either. */
 	if (!tr_is(v, DESC_TSS32) || tr->limit < TSS32_IOMAP + 1)

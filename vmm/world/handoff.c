@@ -18,10 +18,12 @@
 #include <sched.h>
 #include <stdio.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "vmm/account.h"
 #include "vmm/tsc.h"
 #include "vmm/world/world.h"
 
@@ -35,6 +37,7 @@
 #define BACKOFF_MIN 50000000u /* first pause after spinning did not pay */
 #define BACKOFF_MAX 2000000000u
 #define REHOME_NS   500000000u /* look for a better CPU that often while sharing */
+#define SWITCH_NS   1000000u   /* no spinning for so long after a change of worlds ended it */
 #define RUNNER_SPIN 2000u      /* polls of the runner, about SPIN_NS */
 #define UNANSWERED_NS                                                               \
 	10000000000u /* a runner that ignores a kick that long is not ours any more \
@@ -89,7 +92,7 @@ static void pin_self(int cpu)
 static void place_runner(struct world *w, enum handoff_mode mode)
 {
 	cpu_set_t set = allowed_cpus;
-	int home = w->handoff.home_cpu;
+	int home = w->handoff->home_cpu;
 
 	if (mode == HANDOFF_SHARE) {
 		CPU_ZERO(&set);
@@ -104,15 +107,12 @@ static void place_runner(struct world *w, enum handoff_mode mode)
  * While sharing, both threads are pinned to one CPU, where other load may pile up.  So now and then
  * the pCPU thread sleeps unpinned once, and settles where the host woke it.
  */
-static void rehome(struct world *w)
+static void rehome(struct handoff *h)
 {
-	struct handoff *h = &w->handoff;
-
 	if (h->unpinned) {
 		h->unpinned = false;
 		h->home_cpu = sched_getcpu();
 		pin_self(h->home_cpu);
-		place_runner(w, h->mode);
 	} else if (tsc_read() > h->rehome_tsc) {
 		h->rehome_tsc = tsc_read() + tsc_from_ns(REHOME_NS);
 		h->unpinned = true;
@@ -120,62 +120,119 @@ static void rehome(struct world *w)
 	}
 }
 
-static void set_mode(struct world *w, enum handoff_mode mode)
+static void set_mode(struct handoff *h, enum handoff_mode mode)
 {
-	struct handoff *h = &w->handoff;
-
 	h->mode = mode;
 	h->quick = h->window = 0;
 	h->cost = 0;
-	h->switches++;
-	w->ctl->runner_spin = mode == HANDOFF_SPIN ? RUNNER_SPIN : 0;
-	place_runner(w, mode);
 }
 
-void handoff_init(struct world *w)
+int handoff_attach(struct world *w)
 {
-	struct handoff *h = &w->handoff;
+	struct handoff *h = w->vcpu->handoff;
 
-	pthread_once(&allowed_once, read_allowed);
-	memset(h, 0, sizeof(*h));
-	h->backoff = BACKOFF_MIN;
-	h->spin_ticks = tsc_from_ns(SPIN_NS);
-	h->quick_ticks = tsc_from_ns(QUICK_NS);
-	h->fair_ticks = tsc_from_ns(FAIR_NS);
-	h->dear_ticks = tsc_from_ns(DEAR_NS);
-	h->rehome_tsc = tsc_read() + tsc_from_ns(REHOME_NS);
-	/* Stay where we are: a pCPU is a thread pinned to a CPU. */
-	h->home_cpu = sched_getcpu();
-	pin_self(h->home_cpu);
-	set_mode(w, HANDOFF_SHARE);
-	h->switches = 0;
+	if (!h) {
+		pthread_once(&allowed_once, read_allowed);
+		h = calloc(1, sizeof(*h));
+		if (!h)
+			return -ENOMEM;
+		h->home_cpu = -1;
+		h->backoff = BACKOFF_MIN;
+		h->spin_ticks = tsc_from_ns(SPIN_NS);
+		h->quick_ticks = tsc_from_ns(QUICK_NS);
+		h->fair_ticks = tsc_from_ns(FAIR_NS);
+		h->dear_ticks = tsc_from_ns(DEAR_NS);
+		w->vcpu->handoff = h;
+	}
+	h->worlds++;
+	w->handoff = h;
+	w->placed_cpu = -1;
+	return 0;
+}
+
+void handoff_detach(struct world *w)
+{
+	struct handoff *h = w->handoff;
+
+	w->handoff = NULL;
+	if (h && --h->worlds == 0) {
+		w->vcpu->handoff = NULL;
+		free(h);
+	}
+}
+
+/*
+ * Before a world runs: put its runner where the mode wants it.  Spinning does not go with changing
+ * worlds: the runner left behind would poll on the CPU that the next one needs.
+ */
+static void enter_world(struct world *w)
+{
+	struct handoff *h = w->handoff;
+
+	if (h->home_cpu < 0) {
+		/* Stay where we are: a pCPU is a thread pinned to a CPU. */
+		h->home_cpu = sched_getcpu();
+		h->rehome_tsc = tsc_read() + tsc_from_ns(REHOME_NS);
+		pin_self(h->home_cpu);
+	}
+	if (h->last != w) {
+		h->last = w;
+		h->quick = 0;
+		if (h->mode == HANDOFF_SPIN && !h->forced) {
+			set_mode(h, HANDOFF_SHARE);
+			account_handoff_switch(w->vcpu->account);
+			h->retry_tsc = tsc_read() + tsc_from_ns(SWITCH_NS);
+		}
+	}
+	if (w->placed_cpu != h->home_cpu || w->placed_mode != h->mode) {
+		w->placed_cpu = h->home_cpu;
+		w->placed_mode = h->mode;
+		w->ctl->runner_spin = h->mode == HANDOFF_SPIN ? RUNNER_SPIN : 0;
+		place_runner(w, h->mode);
+	}
 }
 
 void handoff_force(struct world *w, enum handoff_mode mode)
 {
-	w->handoff.forced = true;
-	set_mode(w, mode);
+	w->handoff->forced = true;
+	set_mode(w->handoff, mode);
+}
+
+void handoff_prepare(struct world *w)
+{
+	enter_world(w);
+}
+
+int handoff_choose(struct world *w, int option)
+{
+	/* A spinner on the only CPU would wait for a peer that cannot run. */
+	if (option == 2 && CPU_COUNT(&allowed_cpus) < 2)
+		return -EINVAL;
+	if (option)
+		handoff_force(w, option == 2 ? HANDOFF_SPIN : HANDOFF_SHARE);
+	return 0;
 }
 
 static void stop_spinning(struct world *w)
 {
-	struct handoff *h = &w->handoff;
+	struct handoff *h = w->handoff;
 
-	set_mode(w, HANDOFF_SHARE);
+	set_mode(h, HANDOFF_SHARE);
+	account_handoff_switch(w->vcpu->account);
 	h->retry_tsc = tsc_read() + tsc_from_ns(h->backoff);
 	h->backoff = h->backoff * 2 > BACKOFF_MAX ? (uint64_t)BACKOFF_MAX : h->backoff * 2;
 }
 
 void handoff_learn(struct world *w, uint64_t guest_ticks, uint64_t handoff_ticks)
 {
-	struct handoff *h = &w->handoff;
+	struct handoff *h = w->handoff;
 	bool quick = guest_ticks < h->quick_ticks;
 	uint64_t now;
 
 	if (h->forced)
 		return;
 	if (h->mode == HANDOFF_SHARE) {
-		rehome(w);
+		rehome(h);
 		h->quick = quick ? h->quick + 1 : 0;
 		if (h->quick < QUICK_RUN || h->unpinned)
 			return;
@@ -187,7 +244,8 @@ void handoff_learn(struct world *w, uint64_t guest_ticks, uint64_t handoff_ticks
 			h->retry_tsc = now + tsc_from_ns(BACKOFF_MIN);
 			return;
 		}
-		set_mode(w, HANDOFF_SPIN);
+		set_mode(h, HANDOFF_SPIN);
+		account_handoff_switch(w->vcpu->account);
 		h->recheck_tsc = now + tsc_from_ns(RECHECK_NS);
 		return;
 	}
@@ -244,6 +302,7 @@ int handoff_run(struct world *w)
 {
 	struct world_xchg *x = w->xchg;
 
+	enter_world(w);
 	w->tsc_posted = tsc_read();
 	__atomic_store_n(&x->turn, TURN_RUNNER, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&x->runner_sleeps, __ATOMIC_SEQ_CST))
@@ -257,8 +316,8 @@ int handoff_wait(struct world *w)
 	struct world_xchg *x = w->xchg;
 
 	w->kick_ns = 0;
-	if (w->handoff.mode == HANDOFF_SPIN) {
-		uint64_t limit = w->tsc_posted + w->handoff.spin_ticks;
+	if (w->handoff->mode == HANDOFF_SPIN) {
+		uint64_t limit = w->tsc_posted + w->handoff->spin_ticks;
 
 		do {
 			for (int i = 0; i < 32; i++) {

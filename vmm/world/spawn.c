@@ -39,7 +39,7 @@ static const char *stub_refusal(int status)
 /* The stub as an executable memfd.  Returns the descriptor or negative errno. */
 static int stub_fd(void)
 {
-	size_t len = (size_t)(world_stub_end - world_stub), off = 0;
+	size_t len = (uintptr_t)world_stub_end - (uintptr_t)world_stub, off = 0;
 	int fd = memfd_create("ringside-world", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
 	if (fd < 0)

@@ -19,6 +19,7 @@ static void world_destroy(struct engine *e)
 	struct world *w = world_of(e);
 
 	world_reap(w);
+	handoff_detach(w);
 	free(w);
 }
 
@@ -40,6 +41,11 @@ static int world_create(struct vcpu *v, struct engine **out)
 			return vm_host_fail(v->vm, "out of memory for shadow code pages");
 		}
 		code_use_symbols(v->vm);
+	}
+	err = handoff_attach(w);
+	if (err) {
+		free(w);
+		return vm_host_fail(v->vm, "out of memory for a world");
 	}
 	err = world_spawn(w);
 	if (err) {
@@ -63,7 +69,10 @@ static int world_start(struct world *w)
 {
 	if (w->started)
 		return 0;
-	handoff_init(w);
+	if (handoff_choose(w, w->vcpu->vm->handoff) < 0)
+		return vm_host_fail(w->vcpu->vm,
+				    "--handoff spin needs two CPUs, and this process may use one");
+	handoff_prepare(w);
 	/* The turn word starts as the runner's; it hands over when it is ready. */
 	if (handoff_wait(w) < 0) {
 		int status = world_reap(w);
@@ -228,9 +237,13 @@ static long world_get_fpu(struct engine *e, void *buf, size_t size)
 static int world_set_fpu(struct engine *e, const void *buf, size_t size)
 {
 	size_t len = 0;
-	uint8_t *p = world_fpu(world_of(e), &len);
 	uint8_t sw[48];
+	uint8_t *p;
+	int err = world_start(world_of(e)); /* before that there is no frame */
 
+	if (err)
+		return err;
+	p = world_fpu(world_of(e), &len);
 	if (!p || size < 512 || size > len)
 		return -EINVAL;
 	/* Bytes 464-511 tell the kernel what the frame holds: they stay the frame's own. */

@@ -31,6 +31,8 @@ enum handoff_mode {
 
 struct handoff {
 	enum handoff_mode mode;
+	unsigned worlds;      /* that share this */
+	struct world *last;   /* that ran */
 	bool forced;          /* a benchmark or --handoff fixed the mode */
 	int home_cpu;         /* where the pCPU thread is pinned */
 	unsigned quick;       /* quick exits in a row while sharing */
@@ -42,7 +44,6 @@ struct handoff {
 	uint64_t rehome_tsc;  /* when to look for a better CPU next */
 	bool unpinned;        /* sleeping unpinned once, to be placed by the host */
 	uint64_t spin_ticks, quick_ticks, fair_ticks, dear_ticks; /* TSC ticks */
-	unsigned switches;                                        /* for the account */
 };
 
 struct world {
@@ -62,9 +63,11 @@ struct world {
 	unsigned queued; /* requests in ctl->req not yet flushed */
 	unsigned descs;  /* descriptors in ctl->desc used by them */
 	uint32_t seq;
-	uint64_t tsc_posted; /* when the turn was last given to the runner */
-	uint64_t kick_ns;    /* CLOCK_MONOTONIC of the first unanswered kick, 0 if none */
-	struct handoff handoff;
+	uint64_t tsc_posted;     /* when the turn was last given to the runner */
+	uint64_t kick_ns;        /* CLOCK_MONOTONIC of the first unanswered kick, 0 if none */
+	struct handoff *handoff; /* shared by the worlds of a vCPU */
+	int placed_cpu;          /* where the runner was put last, for which mode */
+	enum handoff_mode placed_mode;
 };
 
 static inline struct world *world_of(struct engine *e)
@@ -98,7 +101,11 @@ int world_reconcile(struct world *w, const uint16_t now[SEG_COUNT], bool *repair
 int world_classify(struct world *w, const struct world_xchg *x, unsigned flags, struct exit *out);
 
 /* handoff.c */
-void handoff_init(struct world *w);
+/* Join and leave the vCPU's hand-off state.  0 or -ENOMEM. */
+int handoff_attach(struct world *w);
+void handoff_detach(struct world *w);
+/* Put the runner of a world that is starting in its place. */
+void handoff_prepare(struct world *w);
 /*
  * Give the turn to the runner and wait until it is the VMM's again; or only wait.  0, -ESRCH if the
  * world died or had to be killed, -EPROTO if it wrote nonsense to the turn word.
@@ -109,6 +116,8 @@ int handoff_wait(struct world *w);
 void handoff_learn(struct world *w, uint64_t guest_ticks, uint64_t handoff_ticks);
 /* Fix the mode (benchmarks). */
 void handoff_force(struct world *w, enum handoff_mode mode);
+/* Fix it as the user said: vm->handoff.  Returns 0, or -EINVAL where there is no CPU to spin on. */
+int handoff_choose(struct world *w, int option);
 const char *handoff_name(enum handoff_mode mode);
 
 extern const uint8_t world_stub[], world_stub_end[];

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* conform's main program: runs all lists of cases, or those named on the command line. */
+#include "conform.h"
+#include "../minios/x86.h"
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} groups[] = {
+	{ "flags", cases_flags },           { "interrupts", cases_interrupts },
+	{ "io", cases_io },                 { "dtable", cases_dtable },
+	{ "control", cases_control },       { "msr", cases_msr },
+	{ "probe", cases_probe },           { "segload", cases_segload },
+	{ "segstore", cases_segstore },     { "far", cases_far },
+	{ "softint", cases_softint },       { "iret", cases_iret },
+	{ "exceptions", cases_exceptions }, { "step", cases_step },
+	{ "undefined", cases_undefined },   { "limits", cases_limits },
+	{ "prefix", cases_prefix },         { "alone", cases_control_alone },
+};
+
+/* Is @word one of the words behind the first (the image's name) of @args?  With none, all but "alone" are. */
+static bool wanted(const char *args, const char *word)
+{
+	bool any = false;
+
+	while (*args && *args != ' ')
+		args++;
+	while (*args) {
+		const char *w = word;
+
+		while (*args == ' ')
+			args++;
+		if (!*args)
+			break;
+		any = true;
+		while (*w && *args == *w)
+			args++, w++;
+		if (!*w && (!*args || *args == ' '))
+			return true;
+		while (*args && *args != ' ')
+			args++;
+	}
+	return !any && strcmp(word, "alone");
+}
+
+void conform_main(uint32_t magic, const uint32_t *info) __attribute__((noreturn));
+
+/* @info: flags, and from offset 16 the command line if flag 2 says that there is one. */
+void conform_main(uint32_t magic, const uint32_t *info)
+{
+	const char *args = magic == 0x2badb002 && (info[0] & 4) ? (const char *)info[4] : "";
+
+	outb(0x3f9, 0);    /* COM1: no interrupts */
+	outb(0x3fb, 0x03); /* eight bits, no parity */
+	outb(0x3fc, 0x0b); /* DTR, RTS, OUT2 */
+	outb(0x21, 0xff);  /* both PICs: nothing */
+	outb(0xa1, 0xff);
+	tables_init();
+	fill();
+	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
+		if (wanted(args, groups[i].name))
+			groups[i].run();
+	}
+	print("conform: %u cases\n", cases_run());
+	outl(0xf4, 0x10); /* status 33 */
+	for (;;)
+		__asm__ volatile("cli; hlt");
+}
