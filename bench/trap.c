@@ -6,7 +6,6 @@
  * Prints a table with ratios; --json FILE writes the same as JSON.
  */
 #include <errno.h>
-#include <json-c/json.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,15 +14,18 @@
 #include <sys/ptrace.h>
 #include <sys/ucontext.h>
 #include <sys/user.h>
-#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* <sys/user.h> has its own. */
+#undef PAGE_SIZE
+#undef PAGE_SHIFT
+
+#include "bench/bench.h"
 #include "vmm/tsc.h"
 #include "vmm/world/world.h"
 
-#define ROUNDS 9
-#define TRAPS  20000
+#define TRAPS 20000
 
 /* ---- (a) a bare signal: cli in this process, the handler steps over it ---- */
 
@@ -148,57 +150,6 @@ static double world_mode(struct guest *g, int mode)
 	return bench_world(g);
 }
 
-/* ---- report ---- */
-
-struct row {
-	const char *key, *name;
-	double ns[ROUNDS];
-	double median, min, max;
-};
-
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static void row_finish(struct row *r)
-{
-	qsort(r->ns, ROUNDS, sizeof(r->ns[0]), by_value);
-	r->median = r->ns[ROUNDS / 2];
-	r->min = r->ns[0];
-	r->max = r->ns[ROUNDS - 1];
-}
-
-static int write_json(const char *path, const struct row *rows, size_t n)
-{
-	struct json_object *top = json_object_new_object(), *list = json_object_new_object();
-	struct utsname u;
-	int err = 0;
-
-	uname(&u);
-	json_object_object_add(top, "kernel", json_object_new_string(u.release));
-	json_object_object_add(top, "cpus", json_object_new_int64(sysconf(_SC_NPROCESSORS_ONLN)));
-	json_object_object_add(top, "rounds", json_object_new_int(ROUNDS));
-	json_object_object_add(top, "traps_per_round", json_object_new_int(TRAPS));
-	for (size_t i = 0; i < n; i++) {
-		struct json_object *o = json_object_new_object();
-
-		json_object_object_add(o, "median_ns", json_object_new_double(rows[i].median));
-		json_object_object_add(o, "min_ns", json_object_new_double(rows[i].min));
-		json_object_object_add(o, "max_ns", json_object_new_double(rows[i].max));
-		json_object_object_add(o, "ratio_to_signal",
-				       json_object_new_double(rows[i].median / rows[0].median));
-		json_object_object_add(list, rows[i].key, o);
-	}
-	json_object_object_add(top, "trap", list);
-	if (json_object_to_file_ext(path, top, JSON_C_TO_STRING_PRETTY) < 0)
-		err = -EIO;
-	json_object_put(top);
-	return err;
-}
-
 int main(int argc, char **argv)
 {
 	struct row rows[] = {
@@ -208,14 +159,18 @@ int main(int argc, char **argv)
 		{ .key = "world_spin", .name = "world trap, two CPUs (spin)" },
 		{ .key = "world_auto", .name = "world trap, adaptive (as shipped)" },
 	};
+	const struct bench_json report = { .name = "trap",
+					   .per_round = "traps_per_round",
+					   .ratio = "ratio_to_signal",
+					   .count = TRAPS };
 	const size_t n = sizeof(rows) / sizeof(rows[0]);
-	const char *json = argc == 3 && !strcmp(argv[1], "--json") ? argv[2] : NULL;
-	struct guest *g = calloc(1, sizeof(*g));
+	struct guest *g;
+	const char *json;
+	int status = bench_args(argc, argv, &json);
 
-	if (argc != 1 && !json) {
-		fprintf(stderr, "usage: %s [--json FILE]\n", argv[0]);
-		return 2;
-	}
+	if (status)
+		return status;
+	g = calloc(1, sizeof(*g));
 	if (!g || guest_start(g)) {
 		fprintf(stderr, "bench: %s\n", g ? g->vm.death : "out of memory");
 		return 1;
@@ -233,18 +188,11 @@ int main(int argc, char **argv)
 				return 1;
 			}
 	}
-	printf("%-38s %10s %10s %10s %8s\n", "a trap", "median ns", "min", "max", "ratio");
-	for (size_t i = 0; i < n; i++) {
-		row_finish(&rows[i]);
-		printf("%-38s %10.0f %10.0f %10.0f %7.2fx\n", rows[i].name, rows[i].median,
-		       rows[i].min, rows[i].max, rows[i].median / rows[0].median);
-	}
+	rows_print("a trap", rows, n, 0);
 	world_engine.destroy(g->vcpu.engine);
 	vm_destroy(&g->vm);
 	free(g);
-	if (json && write_json(json, rows, n)) {
-		fprintf(stderr, "bench: cannot write %s\n", json);
+	if (json && rows_write(json, &report, rows, n))
 		return 1;
-	}
 	return 0;
 }

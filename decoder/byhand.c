@@ -34,8 +34,8 @@ static const struct {
 	{ PFX_NONE, 0xcf, OP_UNOFFERED }, /* encls */
 	{ PFX_NONE, 0xd0, OP_XGETBV },    { PFX_NONE, 0xd1, OP_XSETBV },
 	{ PFX_NONE, 0xd4, OP_VMX },       /* vmfunc */
-	{ PFX_NONE, 0xd5, OP_OTHER },     /* xend */
-	{ PFX_NONE, 0xd6, OP_OTHER },     /* xtest */
+	{ PFX_NONE, 0xd5, OP_UNOFFERED }, /* xend */
+	{ PFX_NONE, 0xd6, OP_UNOFFERED }, /* xtest */
 	{ PFX_NONE, 0xd7, OP_UNOFFERED }, /* enclu */
 	{ PFX_ANY, 0xd8, OP_SVM },        /* vmrun */
 	{ PFX_ANY, 0xd9, OP_SVM },        /* vmmcall; with f2 or f3, vmgexit */

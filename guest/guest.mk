@@ -28,16 +28,22 @@ CONFORM_SRC  := $(sort $(wildcard guest/conform/*.c guest/conform/*.S)) guest/mi
 CONFORM_OBJ  := $(patsubst %,$(O)/%.o,$(basename $(CONFORM_SRC)))
 CONFORM      := $(O)/guest/conform.elf
 
+# guest/bench: what operations of a kernel cost; bench/paging.c compares with QEMU.
+BENCH_SRC    := $(sort $(wildcard guest/bench/*.c guest/bench/*.S)) guest/minios/lib.c \
+                guest/minios/format.c
+BENCH_OBJ    := $(patsubst %,$(O)/%.o,$(basename $(BENCH_SRC)))
+BENCH        := $(O)/guest/bench.elf
+
 # tests/hostile: one file, one image.
 HOSTILE_SRC  := $(sort $(wildcard tests/hostile/*.S))
 HOSTILE      := $(patsubst tests/hostile/%.S,$(O)/guest/hostile-%.elf,$(HOSTILE_SRC))
 
-guests: $(MINIOS) $(MINIOS_AR) $(CONFORM) $(HOSTILE)
+guests: $(MINIOS) $(MINIOS_AR) $(CONFORM) $(BENCH) $(HOSTILE)
 
-$(patsubst %.c,$(O)/%.o,$(filter %.c,$(sort $(MINIOS_SRC) $(CONFORM_SRC) $(MINIOS_USRC)))): $(O)/%.o: %.c
+$(patsubst %.c,$(O)/%.o,$(filter %.c,$(sort $(MINIOS_SRC) $(CONFORM_SRC) $(BENCH_SRC) $(MINIOS_USRC)))): $(O)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CFLAGS) -MMD -MP -c -o $@ $<
-$(patsubst %.S,$(O)/%.o,$(filter %.S,$(MINIOS_SRC) $(CONFORM_SRC) $(MINIOS_USRC))): $(O)/%.o: %.S
+$(patsubst %.S,$(O)/%.o,$(filter %.S,$(MINIOS_SRC) $(CONFORM_SRC) $(BENCH_SRC) $(MINIOS_USRC))): $(O)/%.o: %.S
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_ARCH) -g -MMD -MP -c -o $@ $<
 
@@ -48,12 +54,16 @@ $(MINIOS): $(MINIOS_OBJ) guest/minios/kernel.ld
 $(MINIOS_PROGS): %.elf: %.o $(MINIOS_LIB) guest/minios/user/user.ld
 	$(CC) $(GUEST_LINK) -Wl,-T,guest/minios/user/user.ld -o $@ $< $(MINIOS_LIB)
 $(MINIOS_AR): $(MINIOS_PROGS)
-	rm -f $@
-	ar rcD $@ $^
+	@rm -f $@
+	ar rcSD $@ $^
 
 $(CONFORM): $(CONFORM_OBJ) guest/conform/kernel.ld
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_LINK) -Wl,-T,guest/conform/kernel.ld -o $@ $(CONFORM_OBJ)
+
+$(BENCH): $(BENCH_OBJ) guest/bench/kernel.ld
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_LINK) -Wl,-T,guest/bench/kernel.ld -o $@ $(BENCH_OBJ)
 
 # -I.: the images that attack the world include its share.h for the addresses.
 $(HOSTILE): $(O)/guest/hostile-%.elf: tests/hostile/%.S tests/hostile/hostile.ld
@@ -61,4 +71,4 @@ $(HOSTILE): $(O)/guest/hostile-%.elf: tests/hostile/%.S tests/hostile/hostile.ld
 	$(CC) $(GUEST_ARCH) -I. -MMD -MP -MF $(@:.elf=.d) -MT $@ $(GUEST_LINK) \
 	      -Wl,-T,tests/hostile/hostile.ld -o $@ $<
 
--include $(MINIOS_OBJ:.o=.d) $(MINIOS_PROGS:.elf=.d) $(O)/guest/minios/user/user.d $(CONFORM_OBJ:.o=.d) $(HOSTILE:.elf=.d)
+-include $(MINIOS_OBJ:.o=.d) $(MINIOS_PROGS:.elf=.d) $(O)/guest/minios/user/user.d $(CONFORM_OBJ:.o=.d) $(BENCH_OBJ:.o=.d) $(HOSTILE:.elf=.d)

@@ -108,6 +108,7 @@ Test(cli, an_image_alone_has_defaults)
 	cr_assert_eq(a.o.stats, STATS_NONE);
 	cr_assert_eq(a.o.timeout_ns, 0);
 	cr_assert_eq(a.o.handoff, 0);
+	cr_assert_eq(a.o.worlds, 0);
 	cr_assert_not(a.o.tsc_trap);
 	cr_assert_not(a.o.cpuid_show);
 	cr_assert_not(a.o.help);
@@ -122,7 +123,7 @@ Test(cli, every_option_is_taken)
 			       "--module", "m1,x,y", "--module=m2", "--engine", "world",
 			       "--stats-file", "s", "--trace", "t", "--trace-format=chrome",
 			       "--timeout", "1.5", "--debugcon", "d", "--handoff", "spin",
-			       "--tsc=trap", "--cpuid", "-fma,-sse2"),
+			       "--worlds", "256", "--tsc=trap", "--cpuid", "-fma,-sse2"),
 		     0, "%s", a.err);
 	cr_assert_str_eq(a.o.image, "k.elf");
 	cr_assert_eq(a.o.ram_len, 128u << 20);
@@ -139,6 +140,7 @@ Test(cli, every_option_is_taken)
 	cr_assert_eq(a.o.timeout_ns, 1500000000u);
 	cr_assert_str_eq(a.o.debugcon, "d");
 	cr_assert_eq(a.o.handoff, 2);
+	cr_assert_eq(a.o.worlds, 256);
 	cr_assert(a.o.tsc_trap);
 	cr_assert_not(a.o.cpuid_show);
 	cr_assert(a.o.cpuid_mask.off[CPUID_1_EDX] >> 26 & 1);
@@ -229,6 +231,10 @@ Test(cli, every_usage_error_is_status_2, .timeout = 60)
 		{ { "run", "a", "--trace-format", "csv" }, "csv: it can be text or chrome" },
 		{ { "run", "a", "--trace-format", "chrome" }, "without --trace" },
 		{ { "run", "a", "--handoff", "slow" }, "slow: it can be auto, share or spin" },
+		{ { "run", "a", "--worlds", "0" }, "--worlds 0: it is a number from 1 to 256" },
+		{ { "run", "a", "--worlds", "257" }, "--worlds 257" },
+		{ { "run", "a", "--worlds", "-1" }, "--worlds -1" },
+		{ { "run", "a", "--worlds", "few" }, "--worlds few" },
 		{ { "run", "a", "--tsc", "off" }, "off: it can be native or trap" },
 		{ { "run", "a", "--cpuid", "sse2" }, "--cpuid sse2: write -NAME" },
 		{ { "run", "a", "--cpuid" }, "--cpuid needs a value" },
@@ -283,10 +289,9 @@ Test(cli, help_and_version_are_status_0, .timeout = 60)
 Test(cli, help_lists_every_option, .timeout = 60)
 {
 	static const char *const options[] = {
-		"-m, --memory", "--append",  "--module",       "--engine",
-		"--handoff",    "--timeout", "--debugcon",     "--stats",
-		"--stats-file", "--trace",   "--trace-format", "--help",
-		"--cpuid",      "--tsc",
+		"-m, --memory",   "--append",   "--module", "--engine",     "--handoff",
+		"--timeout",      "--debugcon", "--stats",  "--stats-file", "--trace",
+		"--trace-format", "--help",     "--cpuid",  "--tsc",        "--worlds",
 	};
 	static struct child c;
 

@@ -84,20 +84,23 @@ static uint64_t bits(uint64_t val, int hi, int lo)
 	return out;
 }
 
-bool model_reserved(const char *what, bool nxe, unsigned bit)
+static bool reserved(const struct format *f, bool nxe, unsigned bit)
 {
-	const struct format *f = format(what);
-
 	for (const struct field *r = f->rsvd; r->hi >= 0; r++)
 		if ((int)bit <= r->hi && (int)bit >= r->lo)
 			return true;
 	return bit == 63 && f->len == 8 && !nxe;
 }
 
+bool model_reserved(const char *what, bool nxe, unsigned bit)
+{
+	return reserved(format(what), nxe, bit);
+}
+
 static bool any_reserved(const struct format *f, bool nxe, uint64_t entry)
 {
 	for (unsigned bit = 0; bit < f->len * 8; bit++)
-		if ((entry >> bit & 1) && model_reserved(f->what, nxe, bit))
+		if ((entry >> bit & 1) && reserved(f, nxe, bit))
 			return true;
 	return false;
 }

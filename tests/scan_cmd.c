@@ -541,7 +541,7 @@ Test(scan_cmd, an_image_of_20_mb, .init = make_dir, .fini = remove_dir)
 	struct json_object *one = scan_json(child_guest("minios"), ""), *many;
 
 	many = scan_json(path, "");
-	cr_log_warn("scan of 20 MB: %u ms of CPU, %u ms in all, %jd instructions (aim: 5 s)",
+	cr_log_info("scan of 20 MB: %u ms of CPU, %u ms in all, %jd instructions (aim: 5 s)",
 		    scan_child.cpu_ms, scan_child.wall_ms, (intmax_t)number(many, "instructions"));
 	cr_expect_gt(count_of(many, "cli"), count_of(one, "cli") * copies * 95 / 100);
 	cr_expect_lt(count_of(many, "cli"), count_of(one, "cli") * copies * 105 / 100);

@@ -119,19 +119,20 @@ GUEST(sh_pf,
 	      "mov 0x300004,%eax")
 	      TRY("movl $1,0x300008") "movl $0x300001,0x11000+4*0x300\n invlpg 0x300000\n" TRY(
 		      "movl $1,0x30000c") "mov %cr0,%eax\n and $~0x10000,%eax\n mov "
-					  "%eax,%cr0\n" TRY("movl $7,0x300010") "mov "
-										"0x300010,%"
-										"ebx\n" TRY("mov "
-											    "0x8000"
-											    "00,%"
-											    "eax")
-											TRY("mov "
-											    "$0x900"
-											    "000,%"
-											    "eax\n "
-											    "jmp "
-											    "*%eax") DONE
-												PF_HANDLER);
+					  "%eax,%cr0\n" TRY(
+						  "movl $7,0x300010") "mov "
+								      "0x300010,%"
+								      "ebx\n" TRY(
+									      "mov "
+									      "0x8000"
+									      "00,%"
+									      "eax") TRY("mov "
+											 "$0x900"
+											 "000,%"
+											 "eax\n "
+											 "jmp "
+											 "*%eax")
+									      DONE PF_HANDLER);
 
 Test(shadow, page_faults_have_the_right_error_code)
 {
@@ -314,6 +315,20 @@ Test(shadow, code_page_at_two_addresses_written_through_one)
 	cr_expect_eq(REG(&g, ECX) & (FL_IF | FL_FIXED), FL_FIXED);
 	cr_expect_eq(REG(&g, ESI), 0);
 	cr_expect_eq(REG(&g, EDI), 0);
+	cg_free(&g);
+}
+
+GUEST(sh_straddle, TABLES "movl $0,0x11000+4*0x301\n" PAGING_ON(
+			   0x80010000) "movb $0x0f,0x300fff\n mov $0x300fff,%eax\n" TRY("jmp *%eax")
+			   DONE PF_HANDLER);
+/* 0f at the end of a page is patched, since it might be sensitive; the rest is not present. */
+Test(shadow, instruction_that_runs_on_into_a_page_not_present_faults_there)
+{
+	struct cg g;
+
+	RUN_PG(&g, sh_straddle);
+	cr_assert_eq(faults(&g), 1);
+	EXPECT_FAULT(&g, 0, 0, 0x301000);
 	cg_free(&g);
 }
 

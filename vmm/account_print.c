@@ -10,6 +10,7 @@
 
 #include "vmm/account_priv.h"
 #include "vmm/code.h"
+#include "vmm/shadow.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
 
@@ -214,6 +215,21 @@ static void print_code(const struct code *c, FILE *f)
 		grouped(st.assumed, n[1]), grouped(st.unverified, n[2]));
 }
 
+static void print_shadow(const struct vm *vm, FILE *f)
+{
+	struct shadow_stats st;
+	char n[4][32];
+
+	shadow_get_stats(vm, &st);
+	if (!st.switches) /* no paging: one world, all of RAM mapped at once */
+		return;
+	fprintf(f, "shadow MMU: %u spaces, %s switches; %s created, %s evicted\n", st.spaces,
+		grouped(st.switches, n[0]), grouped(st.created, n[1]), grouped(st.evicted, n[2]));
+	fprintf(f, "  %s fills, %s pages; %s validated, %s pages stale, ", grouped(st.fills, n[0]),
+		grouped(st.pages, n[1]), grouped(st.validated, n[2]), grouped(st.stale, n[3]));
+	fprintf(f, "%s flushed\n", grouped(st.flushed, n[0]));
+}
+
 void account_print(const struct vm *vm, FILE *f)
 {
 	struct account *sum = sum_of(vm);
@@ -237,6 +253,7 @@ void account_print(const struct vm *vm, FILE *f)
 	print_unclaimed(&vm->pio, f);
 	print_unclaimed(&vm->mmio, f);
 	print_code(vm->code, f);
+	print_shadow(vm, f);
 	insn_cache_stats(&dec);
 	fprintf(f, "decoder: %s lookups, %.1f %% found in its cache\n", grouped(dec.lookups, num),
 		100 * share(dec.hits, dec.lookups));
@@ -409,6 +426,28 @@ static struct json_object *code_json(const struct code *c)
 	return o;
 }
 
+/* null before the guest ran */
+static struct json_object *shadow_json(const struct vm *vm)
+{
+	struct json_object *o;
+	struct shadow_stats st;
+
+	if (!vm->shadow)
+		return NULL;
+	shadow_get_stats(vm, &st);
+	o = json_object_new_object();
+	add_num(o, "spaces", st.spaces);
+	add_num(o, "switches", st.switches);
+	add_num(o, "created", st.created);
+	add_num(o, "evicted", st.evicted);
+	add_num(o, "fills", st.fills);
+	add_num(o, "pages", st.pages);
+	add_num(o, "validated", st.validated);
+	add_num(o, "stale", st.stale);
+	add_num(o, "flushed", st.flushed);
+	return o;
+}
+
 static struct json_object *end_json(const struct vm *vm)
 {
 	struct json_object *o = json_object_new_object();
@@ -440,6 +479,7 @@ struct json_object *account_json(const struct vm *vm)
 	json_object_object_add(o, "pio", bus_json(&vm->pio));
 	json_object_object_add(o, "mmio", bus_json(&vm->mmio));
 	json_object_object_add(o, "code", code_json(vm->code));
+	json_object_object_add(o, "shadow", shadow_json(vm));
 	add_num(o, "handoff_switches", sum->handoff_switches);
 	insn_cache_stats(&stats);
 	dec = json_object_new_object();

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/shadow.h"
 #include "vmm/vm.h"
 
 #define RAM_DEFAULT (64ull << 20)
@@ -27,6 +28,7 @@ enum option_key {
 	KEY_HANDOFF,
 	KEY_CPUID,
 	KEY_TSC,
+	KEY_WORLDS,
 };
 
 static const struct argp_option run_option_table[] = {
@@ -42,6 +44,11 @@ static const struct argp_option run_option_table[] = {
 	  "Take features away from the guest, or print what its CPUID says", 0 },
 	{ "tsc", KEY_TSC, "native|trap", 0,
 	  "rdtsc runs natively (the default) while the guest leaves its counter alone, or traps",
+	  0 },
+	{ "worlds", KEY_WORLDS, "N", 0,
+	  "Keep so many views of address spaces, each a process, per virtual CPU (default 16); "
+	  "fewer "
+	  "than a guest's processes need cost time",
 	  0 },
 	{ "timeout", KEY_TIMEOUT, "SECONDS", 0, "End the guest after that time, exit status 124",
 	  0 },
@@ -144,6 +151,20 @@ static int parse_memory(struct parse *p, const char *arg)
 			p, "-m %s: a size is a whole number of MiB, or such as 65536K, 64M or 1G",
 			arg);
 	}
+}
+
+static int parse_worlds(struct parse *p, const char *arg)
+{
+	unsigned long n;
+	char *end;
+
+	errno = 0;
+	n = strtoul(arg, &end, 10);
+	if (!isdigit((unsigned char)*arg) || *end || errno || !n || n > SHADOW_SPACES_MAX)
+		return refuse(p, "--worlds %s: it is a number from 1 to %u", arg,
+			      SHADOW_SPACES_MAX);
+	p->o->worlds = (unsigned)n;
+	return 0;
 }
 
 static int add_module(struct parse *p, char *arg)
@@ -276,6 +297,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		if (cpuid_mask_parse(arg, &o->cpuid_mask, &o->cpuid_show, p->err, p->err_size) < 0)
 			return EINVAL;
 		return 0;
+	case KEY_WORLDS: return parse_worlds(p, arg);
 	case KEY_TIMEOUT:
 		if (cli_parse_seconds(arg, &o->timeout_ns) < 0)
 			return refuse(

@@ -34,6 +34,12 @@ struct code_page {
 	struct code_page *next_dirty;
 };
 
+struct code_step {
+	gva_t gva;
+	gpa_t gpa;
+	bool used;
+};
+
 struct code {
 	struct vm *vm;
 	struct code_page **page; /* by gfn */
@@ -42,9 +48,9 @@ struct code {
 	uint32_t free_slot[CODE_PAGES];
 	unsigned free_slots;
 	struct code_page *dirty;
-	struct code_page *step[2]; /* mapped original for a single step */
-	gva_t step_gva[2];         /* where */
-	unsigned bits;             /* of the code segment the mapped copies were made for */
+	/* Pages mapped as they are for a single step: two of code, and one that is written. */
+	struct code_step step[VM_VCPUS_MAX][3];
+	uint8_t bits[VM_VCPUS_MAX];             /* of the code segment each vCPU runs in */
 	bool patch_tsc;
 	uint64_t *image_hash; /* by gfn: of pages with code as loaded, else 0 */
 	struct code_stats st;
@@ -91,9 +97,16 @@ static struct code_page *page_find(const struct code *c, gpa_t gpa)
 
 bool code_shadowed(const struct code *c, gpa_t gpa)
 {
-	const struct code_page *p = c ? page_find(c, gpa) : NULL;
+	const struct code_page *p;
+	bool mapped;
 
-	return p && p->mapped;
+	if (!c)
+		return false;
+	pthread_mutex_lock(&c->vm->mmu_lock);
+	p = page_find(c, gpa);
+	mapped = p && p->mapped;
+	pthread_mutex_unlock(&c->vm->mmu_lock);
+	return mapped;
 }
 
 /* The physical address of code at linear address @gva, without touching the guest's tables. */
@@ -125,10 +138,7 @@ static gpa_t slot_offset(const struct code *c, uint32_t slot)
  */
 static int map_copy(struct code *c, struct vcpu *v, struct code_page *p, gva_t gva)
 {
-	int err = p->mapped ? 0 : shadow_protect(c->vm, p->gpa);
-
-	p->mapped = true;
-	return err ? err : shadow_map_copy(v, gva, p->gpa, slot_offset(c, p->slot));
+	return shadow_map_copy(v, gva, p->gpa, slot_offset(c, p->slot));
 }
 
 /* The page that follows (@delta 1) or precedes (-1) @p in the address space it was scanned in. */
@@ -156,7 +166,7 @@ static void mark_dirty(struct code *c, struct code_page *p)
 }
 
 /* The guest may write the page again; what was known of it is forgotten. */
-static int page_drop(struct code *c, struct code_page *p)
+static int page_drop(struct code *c, struct vcpu *v, struct code_page *p)
 {
 	if (p->slot != NO_SLOT)
 		c->free_slot[c->free_slots++] = p->slot;
@@ -167,11 +177,11 @@ static int page_drop(struct code *c, struct code_page *p)
 	if (!p->mapped)
 		return 0;
 	p->mapped = false;
-	return shadow_drop_copies(c->vm, p->gpa);
+	return shadow_drop_copies(v, p->gpa, true);
 }
 
 /* Forget every page.  Also frees the objects, so that hints cannot pile up. */
-static int flush(struct code *c)
+static int flush(struct code *c, struct vcpu *v)
 {
 	int err = 0;
 
@@ -179,7 +189,7 @@ static int flush(struct code *c)
 	for (size_t i = 0; i < c->pages && !err; i++) {
 		if (!c->page[i])
 			continue;
-		err = page_drop(c, c->page[i]);
+		err = page_drop(c, v, c->page[i]);
 		free(c->page[i]);
 		c->page[i] = NULL;
 	}
@@ -401,16 +411,17 @@ static int rescan_dirty(struct code *c, struct vcpu *v)
 	return 0;
 }
 
-int code_fetch_fault(struct vcpu *v, gva_t gva, gpa_t gpa)
+static int code_fetch_fault_locked(struct vcpu *v, gva_t gva, gpa_t gpa)
 {
 	struct code *c = v->vm->code;
 	gva_t eip = v->regs.seg[SEG_CS].base + v->regs.eip, page = gva & ~(PAGE_SIZE - 1);
 	unsigned bits = v->regs.seg[SEG_CS].db ? 32 : 16;
 	struct code_page *p;
+	bool fresh = false;
 	int err;
 
 	if (!c->free_slots || c->known >= 2 * CODE_PAGES) {
-		err = flush(c);
+		err = flush(c, v);
 		if (err)
 			return err;
 	}
@@ -427,7 +438,20 @@ int code_fetch_fault(struct vcpu *v, gva_t gva, gpa_t gpa)
 	if (eip - page < PAGE_SIZE)
 		scan_set(p->entries, eip % PAGE_SIZE);
 	/* A copy that exists serves other address spaces as it is. */
-	if (!p->mapped || p->dirty || p->gva != page || p->bits != bits ||
+	if (!p->mapped) {
+		/* Taken from all writers first, so that what is copied stays what the guest has. */
+		p->mapped = true;
+		err = shadow_protect(v, p->gpa);
+		if (err)
+			return err;
+		fresh = true;
+	} else if (p->bits != bits) {
+		/* Others must not run a copy made for the other kind of code segment. */
+		err = shadow_drop_copies(v, p->gpa, false);
+		if (err)
+			return err;
+	}
+	if (fresh || p->dirty || p->gva != page || p->bits != bits ||
 	    (eip - page < PAGE_SIZE && !scan_test(p->res.start, eip % PAGE_SIZE))) {
 		p->gva = page;
 		p->bits = (uint8_t)bits;
@@ -437,28 +461,62 @@ int code_fetch_fault(struct vcpu *v, gva_t gva, gpa_t gpa)
 	return err ? err : rescan_dirty(c, v);
 }
 
-int code_write_fault(struct vcpu *v, gva_t gva, gpa_t gpa)
+int code_fetch_fault(struct vcpu *v, gva_t gva, gpa_t gpa)
+{
+	int res;
+
+	pthread_mutex_lock(&v->vm->mmu_lock);
+	res = code_fetch_fault_locked(v, gva, gpa);
+	pthread_mutex_unlock(&v->vm->mmu_lock);
+	return res;
+}
+
+/*
+ * Is @p the page of the instruction at EIP, or the one that it runs on into?  It must stay
+ * executable then.  The user view executes no copies.
+ */
+static bool writes_itself(struct vcpu *v, const struct code_page *p)
+{
+	gva_t eip = v->regs.seg[SEG_CS].base + v->regs.eip;
+	gpa_t gpa;
+
+	for (unsigned i = 0; i < 2 && !user_view(v); i++)
+		if (!code_where(v, eip + i * (INSN_MAX - 1), &gpa) &&
+		    !((gpa ^ p->gpa) >> PAGE_SHIFT))
+			return true;
+	return false;
+}
+
+static int code_write_fault_locked(struct vcpu *v, gva_t gva, gpa_t gpa)
 {
 	struct code *c = v->vm->code;
 	struct code_page *p = page_find(c, gpa);
-	gva_t eip = v->regs.seg[SEG_CS].base + v->regs.eip;
-	/* The page the instruction is on, or runs on into, must stay executable. */
-	bool own = eip - p->gva < PAGE_SIZE || eip + INSN_MAX - 1 - p->gva < PAGE_SIZE;
 
 	(void)gva;
-	if (own || (p->refetched > REFETCH_MAX && p->writes < WRITES_MAX)) {
+	if (writes_itself(v, p) || (p->refetched > REFETCH_MAX && p->writes < WRITES_MAX)) {
 		p->writes++;
 		c->st.writes++;
 		return CODE_WRITE_EMULATE;
 	}
 	c->st.drops++;
-	int err = page_drop(c, p);
+	int err = page_drop(c, v, p);
 
 	return err ? err : CODE_WRITE_DROPPED;
 }
 
+int code_write_fault(struct vcpu *v, gva_t gva, gpa_t gpa)
+{
+	int res;
+
+	pthread_mutex_lock(&v->vm->mmu_lock);
+	res = code_write_fault_locked(v, gva, gpa);
+	pthread_mutex_unlock(&v->vm->mmu_lock);
+	return res;
+}
+
 void code_written(struct code *c, gpa_t gpa, size_t len)
 {
+	pthread_mutex_lock(&c->vm->mmu_lock);
 	while (len) {
 		unsigned off = gpa % PAGE_SIZE;
 		size_t n = PAGE_SIZE - off < len ? PAGE_SIZE - off : len;
@@ -473,9 +531,52 @@ void code_written(struct code *c, gpa_t gpa, size_t len)
 		gpa += n;
 		len -= n;
 	}
+	pthread_mutex_unlock(&c->vm->mmu_lock);
 }
 
-int code_before_run(struct vcpu *v)
+/* This vCPU changes to @bits-bit code: copies made for the other kind must not run here. */
+static int leave_mode(struct code *c, struct vcpu *v, unsigned bits)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < c->pages && !err; i++)
+		if (c->page[i] && c->page[i]->mapped && c->page[i]->bits != bits)
+			err = shadow_drop_own_copy(v, c->page[i]->gpa);
+	return err;
+}
+
+int code_map_flat(struct vcpu *v)
+{
+	struct code *c = v->vm->code;
+	struct engine *e = v->engine;
+	uint64_t low = e->low_limit;
+	int err;
+
+	pthread_mutex_lock(&v->vm->mmu_lock);
+	e->ram_mapped = true;
+	err = e->ops->map(e, (gva_t)low, low, v->vm->ram_len - low, MAP_R | MAP_W);
+	for (size_t i = low >> PAGE_SHIFT; i < c->pages && !err; i++)
+		if (c->page[i] && c->page[i]->mapped)
+			err = e->ops->map(e, (gva_t)c->page[i]->gpa, c->page[i]->gpa, PAGE_SIZE,
+					  MAP_R);
+	pthread_mutex_unlock(&v->vm->mmu_lock);
+	return err;
+}
+
+int code_remap_flat(struct vcpu *v, gpa_t gpa)
+{
+	struct engine *e = v->engine;
+	int err = 0;
+
+	pthread_mutex_lock(&v->vm->mmu_lock);
+	gpa &= ~(gpa_t)(PAGE_SIZE - 1);
+	if (!code_shadowed(v->vm->code, gpa))
+		err = e->ops->map(e, (gva_t)gpa, gpa, PAGE_SIZE, MAP_R | MAP_W);
+	pthread_mutex_unlock(&v->vm->mmu_lock);
+	return err;
+}
+
+static int code_before_run_locked(struct vcpu *v)
 {
 	struct code *c = v->vm->code;
 	unsigned bits = v->regs.seg[SEG_CS].db ? 32 : 16;
@@ -487,16 +588,16 @@ int code_before_run(struct vcpu *v)
 	/* The user view runs what the guest wrote, unpatched. */
 	if (!c || user_view(v))
 		return 0;
-	if (bits != c->bits) {
-		/* Copies made for the other kind of code segment must not run in this one. */
-		err = c->bits ? flush(c) : 0;
+	if (bits != c->bits[v->id]) {
+		err = c->bits[v->id] ? leave_mode(c, v, bits) : 0;
 		if (err)
 			return err;
-		c->bits = bits;
+		c->bits[v->id] = (uint8_t)bits;
 	}
 	if (!code_where(v, eip, &gpa)) {
 		p = page_find(c, gpa);
-		if (p && p->mapped && !scan_test(p->res.start, eip % PAGE_SIZE)) {
+		if (p && p->mapped && p->bits == bits &&
+		    !scan_test(p->res.start, eip % PAGE_SIZE)) {
 			scan_set(p->entries, eip % PAGE_SIZE);
 			mark_dirty(c, p);
 		}
@@ -504,68 +605,150 @@ int code_before_run(struct vcpu *v)
 	return c->dirty ? rescan_dirty(c, v) : 0;
 }
 
+int code_before_run(struct vcpu *v)
+{
+	int res;
+
+	pthread_mutex_lock(&v->vm->mmu_lock);
+	res = code_before_run_locked(v);
+	pthread_mutex_unlock(&v->vm->mmu_lock);
+	return res;
+}
+
 bool code_patched(struct vcpu *v, gva_t gva)
 {
 	struct code *c = v->vm->code;
 	struct code_page *p;
+	bool patched;
 	gpa_t gpa;
 
 	if (!c || user_view(v) || code_where(v, gva, &gpa))
 		return false;
+	pthread_mutex_lock(&v->vm->mmu_lock);
 	p = page_find(c, gpa);
-	return p && p->mapped && scan_test(p->res.patch, gpa % PAGE_SIZE);
+	patched = p && p->mapped && scan_test(p->res.patch, gpa % PAGE_SIZE);
+	pthread_mutex_unlock(&v->vm->mmu_lock);
+	return patched;
+}
+
+/* Map the original of the page at @gva, if it is one with a copy, for the coming step. */
+static int step_map(struct vcpu *v, unsigned i, gva_t gva, unsigned prot)
+{
+	struct code *c = v->vm->code;
+	struct code_step *s = c->step[v->id];
+	struct code_page *p;
+
+	s[i].used = false;
+	s[i].gva = gva & ~(PAGE_SIZE - 1);
+	for (unsigned k = 0; k < i; k++)
+		if (s[k].used && s[k].gva == s[i].gva)
+			return 0;
+	if (code_where(v, s[i].gva, &s[i].gpa))
+		return 0;
+	p = page_find(c, s[i].gpa);
+	if (!p || !p->mapped)
+		return 0;
+	s[i].used = true;
+	return shadow_map_once(v, s[i].gva, p->gpa, prot);
+}
+
+/* @write: the instruction writes @target, on a page with a copy. */
+static int step_begin_locked(struct vcpu *v, bool write, gva_t target)
+{
+	gva_t eip = v->regs.seg[SEG_CS].base + v->regs.eip;
+	int err = 0;
+
+	v->vm->code->st.steps++;
+	for (unsigned i = 0; i < 2 && !err; i++) {
+		gva_t gva = eip + i * (INSN_MAX - 1);
+		bool same = write && !((gva ^ target) >> PAGE_SHIFT);
+
+		err = step_map(v, i, gva, MAP_R | MAP_X | (same ? MAP_W : 0));
+	}
+	v->vm->code->step[v->id][2].used = false;
+	if (write && !err)
+		err = step_map(v, 2, target, MAP_R | MAP_W);
+	return err;
 }
 
 int code_step_original(struct vcpu *v)
 {
-	struct code *c = v->vm->code;
-	gva_t eip = v->regs.seg[SEG_CS].base + v->regs.eip;
-	int err = 0;
+	int res;
 
-	c->st.steps++;
-	for (unsigned i = 0; i < 2 && !err; i++) {
-		gva_t gva = eip + i * (INSN_MAX - 1);
-		gpa_t gpa;
-
-		c->step[i] = NULL;
-		c->step_gva[i] = gva & ~(PAGE_SIZE - 1);
-		if (code_where(v, gva, &gpa))
-			continue;
-		c->step[i] = page_find(c, gpa);
-		if (!c->step[i] || !c->step[i]->mapped)
-			c->step[i] = NULL;
-		else
-			err = shadow_map_once(v, gva, c->step[i]->gpa, MAP_R | MAP_W | MAP_X);
-	}
-	return err;
+	pthread_mutex_lock(&v->vm->mmu_lock);
+	res = step_begin_locked(v, false, 0);
+	pthread_mutex_unlock(&v->vm->mmu_lock);
+	return res;
 }
 
-int code_step_done(struct vcpu *v)
+static int code_write_natively_locked(struct vcpu *v, gva_t gva, gpa_t gpa)
+{
+	struct code *c = v->vm->code;
+	struct code_page *p = page_find(c, gpa);
+	int err;
+
+	if (p && p->mapped && writes_itself(v, p)) {
+		err = step_begin_locked(v, true, gva);
+		return err ? err : CODE_WRITE_STEP;
+	}
+	c->st.drops++;
+	err = p ? page_drop(c, v, p) : 0;
+	return err ? err : CODE_WRITE_DROPPED;
+}
+
+int code_write_natively(struct vcpu *v, gva_t gva, gpa_t gpa)
+{
+	int res;
+
+	pthread_mutex_lock(&v->vm->mmu_lock);
+	res = code_write_natively_locked(v, gva, gpa);
+	pthread_mutex_unlock(&v->vm->mmu_lock);
+	return res;
+}
+
+static int code_step_done_locked(struct vcpu *v)
 {
 	struct code *c = v->vm->code;
 	int err = 0;
 
-	for (unsigned i = 0; i < 2 && !err; i++) {
-		struct code_page *p = c->step[i];
+	for (unsigned i = 0; i < 3 && !err; i++) {
+		struct code_step *s = &c->step[v->id][i];
+		struct code_page *p = s->used ? page_find(c, s->gpa) : NULL;
 
-		c->step[i] = NULL;
-		if (!p || (i && p == c->step[0]))
+		if (!s->used)
 			continue;
+		s->used = false;
+		if (!p || !p->mapped) { /* another vCPU's doing meanwhile */
+			err = shadow_end_once(v, s->gva, s->gpa, 0);
+			continue;
+		}
 		/* It may have written the page. */
 		page_scan(c, v, p);
-		err = shadow_map_once(v, c->step_gva[i], slot_offset(c, p->slot), MAP_R | MAP_X);
+		err = shadow_end_once(v, s->gva, p->gpa, slot_offset(c, p->slot));
 	}
 	return err ? err : rescan_dirty(c, v);
 }
 
+int code_step_done(struct vcpu *v)
+{
+	int res;
+
+	pthread_mutex_lock(&v->vm->mmu_lock);
+	res = code_step_done_locked(v);
+	pthread_mutex_unlock(&v->vm->mmu_lock);
+	return res;
+}
+
 void code_patch_tsc(struct code *c)
 {
-	if (c && !c->patch_tsc) {
-		c->patch_tsc = true;
-		for (size_t i = 0; i < c->pages; i++)
-			if (c->page[i] && c->page[i]->mapped)
-				mark_dirty(c, c->page[i]);
-	}
+	if (!c)
+		return;
+	pthread_mutex_lock(&c->vm->mmu_lock);
+	for (size_t i = 0; !c->patch_tsc && i < c->pages; i++)
+		if (c->page[i] && c->page[i]->mapped)
+			mark_dirty(c, c->page[i]);
+	c->patch_tsc = true;
+	pthread_mutex_unlock(&c->vm->mmu_lock);
 }
 
 void code_get_stats(const struct code *c, struct code_stats *out)

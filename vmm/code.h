@@ -9,7 +9,7 @@
  * write to the page faults; the copy is dropped or brought up to date.
  *
  * Copies live in the RAM memfd behind the guest's RAM, where no guest physical address reaches.
- * One instance a VM; vCPU thread only.
+ * One instance a VM.  Each function takes vm->mmu_lock; those with a vCPU are for its thread.
  */
 #ifndef RINGSIDE_VMM_CODE_H
 #define RINGSIDE_VMM_CODE_H
@@ -50,9 +50,16 @@ bool code_shadowed(const struct code *c, gpa_t gpa);
 enum code_write {
 	CODE_WRITE_EMULATE, /* keep the copy; emulate the instruction, mem_write() tells us */
 	CODE_WRITE_DROPPED, /* the page is writable now; restart the instruction */
+	CODE_WRITE_STEP,    /* as code_step_original(): the next run is to be one step */
 };
 /* What to do about a guest write to a shadowed page.  Returns enum code_write or negative errno. */
 int code_write_fault(struct vcpu *v, gva_t gva, gpa_t gpa);
+
+/*
+ * The same after CODE_WRITE_EMULATE, for an instruction that the emulator does not know.  Returns
+ * CODE_WRITE_DROPPED, CODE_WRITE_STEP or negative errno.
+ */
+int code_write_natively(struct vcpu *v, gva_t gva, gpa_t gpa);
 
 /* The VMM wrote guest RAM [gpa, gpa + len): bring copies up to date.  Called by vmm/mem.c. */
 void code_written(struct code *c, gpa_t gpa, size_t len);
@@ -73,6 +80,11 @@ int code_step_done(struct vcpu *v);
 
 /* Is there a patch at linear address @gva? */
 bool code_patched(struct vcpu *v, gva_t gva);
+
+/* Paging is off: map all of RAM in @v's world, writable but for the pages executed from copies. */
+int code_map_flat(struct vcpu *v);
+/* The same for the page of @gpa alone, unless it is executed from a copy by now. */
+int code_remap_flat(struct vcpu *v, gpa_t gpa);
 
 /* Patch rdtsc and rdtscp too, from now on (a TSC offset was set, or --tsc=trap). */
 void code_patch_tsc(struct code *c);

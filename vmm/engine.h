@@ -68,6 +68,11 @@ struct engine_ops {
 	int (*unmap)(struct engine *e, gva_t gva, uint64_t len);
 	/* Forget every mapping. */
 	int (*invalidate)(struct engine *e);
+	/*
+	 * Carry out what map(), unmap() and invalidate() deferred, now, even while the guest runs.  These
+	 * four may be called by any thread.  Returns 0 or negative errno.
+	 */
+	int (*sync)(struct engine *e);
 	/* Make a running run() return EXIT_KICK soon.  Any thread. */
 	void (*kick)(struct engine *e);
 	/*

@@ -146,6 +146,7 @@ static int make_vm(struct session *s)
 		return complain_host(vm, "virtual machine", res);
 	vm->engine_ops = s->opt->engine;
 	vm->handoff = s->opt->handoff;
+	vm->worlds = s->opt->worlds;
 	vm->cpuid_mask = s->opt->cpuid_mask;
 	v = calloc(1, sizeof(*v));
 	if (!v)

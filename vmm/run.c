@@ -59,12 +59,14 @@ static int inject_fault(struct vcpu *v)
 static int finish_insn(struct vcpu *v, const struct insn *in, bool tf, uint32_t eip)
 {
 	struct event step = { .vector = VEC_DB, .dr6 = 1u << 14 };
-	/* A rep string instruction that was cut short has not ended yet. */
 	bool rep_cut = v->regs.eip == eip && (in->prefixes & (PREFIX_REP | PREFIX_REPNE));
 	bool soft_int = in->sens && in->sens->handler == EMU_SOFT_INT;
 
-	if (!tf || soft_int || v->sh.movss_shadow || rep_cut)
+	if (!tf || soft_int || v->sh.movss_shadow)
 		return 0;
+	/* A rep string instruction traps after each iteration, with RF set but after the last. */
+	if (rep_cut)
+		v->regs.eflags |= FL_RF;
 	return inject_counted(v, &step);
 }
 
@@ -82,6 +84,43 @@ static int run_insn(struct vcpu *v, struct handling *h)
 	return res;
 }
 
+static bool is_prefix(uint8_t b)
+{
+	switch (b) {
+	case 0x26:
+	case 0x2e:
+	case 0x36:
+	case 0x3e:
+	case 0x64 ... 0x67:
+	case 0xf0:
+	case 0xf2:
+	case 0xf3: return true;
+	default: return false;
+	}
+}
+
+/*
+ * What does not decode: is it an instruction but for being longer than 15 bytes?  Then it is
+ * #GP(0), not #UD: SDM Vol. 3A, "Interrupt 13" (6.15).  Only prefixes can make one so long.
+ */
+static bool is_too_long(struct vcpu *v, unsigned bits)
+{
+	uint8_t code[INSN_MAX];
+	struct insn insn;
+
+	for (unsigned n = 0; n < INSN_MAX; n++) {
+		int len = code_fetch(v, v->regs.eip + n, code, sizeof(code));
+
+		if (len <= 0)
+			return false;
+		if (!insn_decode(code, (size_t)len, bits, &insn))
+			return n + insn.len > INSN_MAX;
+		if (!is_prefix(code[0]))
+			return false;
+	}
+	return true;
+}
+
 /*
  * Fetch and decode the instruction at EIP.  Returns 0; 1 if the guest got an exception instead; or
  * negative errno.
@@ -89,10 +128,18 @@ static int run_insn(struct vcpu *v, struct handling *h)
 static int decode_here(struct vcpu *v, struct handling *h)
 {
 	unsigned bits = v->regs.seg[SEG_CS].db ? 32 : 16;
+	gva_t at = v->regs.seg[SEG_CS].base + v->regs.eip;
+	size_t first = PAGE_SIZE - at % PAGE_SIZE;
 	uint8_t code[INSN_MAX];
-	int len = code_fetch(v, v->regs.eip, code, sizeof(code));
-	int res;
+	int len, res;
 
+	/* The next page is not accessed (A) unless the instruction reaches it. */
+	if (first < sizeof(code)) {
+		len = code_fetch(v, v->regs.eip, code, first);
+		if (len == (int)first && !insn_decode(code, first, bits, &h->insn))
+			return 0;
+	}
+	len = code_fetch(v, v->regs.eip, code, sizeof(code));
 	if (len == 0) {
 		h->cause = CAUSE_EXC(v->fault.vector);
 		res = inject_fault(v);
@@ -102,11 +149,13 @@ static int decode_here(struct vcpu *v, struct handling *h)
 	if (res == 0)
 		return 0;
 	h->insn.len = 0;
-	if (res == -ENODATA)
-		/* The instruction runs out of its segment or RAM; a longer one is #GP as well. */
+	if (res != -ENODATA && is_too_long(v, bits))
 		vcpu_gp(v, 0);
-	else
+	else if (res != -ENODATA)
 		vcpu_ud(v);
+	else if (code_fetch(v, v->regs.eip + (uint32_t)len, code, 1) != 0)
+		vcpu_gp(v, 0); /* the rest is there now: another vCPU's doing */
+	/* else v->fault says why the rest could not be fetched: a limit or a page */
 	h->cause = CAUSE_EXC(v->fault.vector);
 	res = inject_fault(v);
 	return res < 0 ? res : 1;
@@ -177,7 +226,13 @@ static int on_code_write(struct vcpu *v, struct handling *h, gpa_t gpa)
 	res = decode_here(v, h);
 	if (res)
 		return res < 0 ? res : 0;
-	return run_original(v, h, CAUSE_CODE_WRITE);
+	res = run_insn(v, h);
+	h->cause = CAUSE_CODE_WRITE;
+	if (res != EMU_UNHANDLED)
+		return res;
+	res = code_write_natively(v, h->x.gva, gpa);
+	v->step_original = res == CODE_WRITE_STEP;
+	return res < 0 ? res : 0;
 }
 
 /*
@@ -199,10 +254,8 @@ static int on_flat_fault(struct vcpu *v, struct handling *h)
 	if (gva >= vm->ram_len || gva < low)
 		return emulate_access(v, h, gva < low ? CAUSE_LOW : CAUSE_MMIO);
 	if (!e->ram_mapped) {
-		e->ram_mapped = true;
 		h->cause = CAUSE_FILL;
-		return e->ops->map(e, (gva_t)low, low, vm->ram_len - low,
-				   MAP_R | MAP_W | (vm->code ? 0 : MAP_X));
+		return code_map_flat(v);
 	}
 	if (fetch) {
 		h->cause = CAUSE_SCAN;
@@ -210,7 +263,8 @@ static int on_flat_fault(struct vcpu *v, struct handling *h)
 	}
 	if (code_shadowed(vm->code, gva))
 		return on_code_write(v, h, gva);
-	return vm_host_fail(vm, "the host did not map RAM at %#x", gva);
+	/* Another vCPU changed what the page is between the fault and now. */
+	return code_remap_flat(v, gva);
 }
 
 /*
@@ -251,23 +305,24 @@ static int on_page_fault(struct vcpu *v, struct handling *h)
 }
 
 /*
- * int n by a path where the CPU has already stepped over it (SIGSYS for 0x80, traps for 3 and 4).
+ * int n by a path where the CPU has already stepped over it (SIGSYS for 0x80, traps for 1, 3, 4).
  * Put EIP back on the instruction and emulate it as any other, so that a gate the guest may not use
  * faults with the right EIP.
  */
 static int on_soft_int(struct vcpu *v, struct handling *h)
 {
 	uint8_t vector = h->x.vector, code[2];
-	struct event ev = { .vector = vector, .soft = true };
+	struct event ev = { .vector = vector, .soft = vector != VEC_DB };
 	unsigned len = 2;
 	int n;
 
-	h->cause = CAUSE_INT(vector);
+	h->cause = vector == VEC_DB ? CAUSE_EXC(VEC_DB) : CAUSE_INT(vector);
 	n = code_fetch(v, v->regs.eip - 2, code, sizeof(code));
 	if (n == 2 && code[0] == 0xcd && code[1] == vector)
 		len = 2;
 	else if (n == 2 &&
-		 ((vector == VEC_BP && code[1] == 0xcc) || (vector == VEC_OF && code[1] == 0xce)))
+		 ((vector == VEC_BP && code[1] == 0xcc) || (vector == VEC_OF && code[1] == 0xce) ||
+		  (vector == VEC_DB && code[1] == 0xf1)))
 		len = 1;
 	else /* it was overwritten meanwhile: its effect stands */
 		return inject_counted(v, &ev);
@@ -310,6 +365,8 @@ static int on_exception(struct vcpu *v, struct handling *h)
 			    .cr2 = h->x.gva,
 			    .dr6 = h->x.dr6 };
 
+	if (ev.vector == VEC_DB && !ev.dr6) /* no single step: int1 */
+		return on_soft_int(v, h);
 	h->cause = CAUSE_EXC(h->x.vector & 31);
 	return inject_counted(v, &ev);
 }
@@ -424,6 +481,32 @@ static void record(struct vcpu *v, const struct handling *h, uint64_t seen)
 	trace_exit(v->trace, v, &e);
 }
 
+/*
+ * Take an INIT or a start-up IPI.  An application processor then waits for its SIPI, and starts in
+ * real mode at the page that the vector names.
+ */
+static int take_init_sipi(struct vcpu *v)
+{
+	uint32_t ipi = atomic_exchange(&v->ipi, 0);
+	struct segment *cs = &v->regs.seg[SEG_CS];
+
+	if (ipi & VCPU_INIT) {
+		if (v->id == 0)
+			return vm_kill(v->vm,
+				       "INIT of the boot processor: there is no firmware to start");
+		vcpu_reset(v);
+		mmu_flush(v);
+		v->wait_sipi = true;
+	}
+	if ((ipi & VCPU_SIPI) && v->wait_sipi) {
+		cs->sel = (uint16_t)((ipi & 0xff) << 8);
+		cs->base = (ipi & 0xff) << 12;
+		v->regs.eip = 0;
+		v->wait_sipi = false;
+	}
+	return 0;
+}
+
 /* One turn: run the guest until its next exit and handle that. */
 static int run_once(struct vcpu *v, unsigned flags)
 {
@@ -463,12 +546,21 @@ int vcpu_run(struct vcpu *v)
 	if (shadow_attach(v))
 		return vm_host_fail(vm, "out of memory for the shadow MMU");
 	atomic_store(&v->state, VCPU_RUNNING);
-	while (res >= 0 && !atomic_load(&vm->stop)) {
+	while (res >= 0) {
 		unsigned flags = 0;
 
-		/* Cleared before looking: work that arrives later kicks again. */
+		/* Cleared before looking at anything: work that arrives later kicks again. */
 		atomic_store(&v->kicked, 0);
-		res = take_pending(v, &flags);
+		if (atomic_load(&vm->stop))
+			break;
+		if (atomic_load(&v->ipi))
+			res = take_init_sipi(v);
+		if (v->wait_sipi && res >= 0) {
+			block(v);
+			continue;
+		}
+		if (res >= 0)
+			res = take_pending(v, &flags);
 		if (res < 0)
 			break;
 		if (v->shutdown) {

@@ -33,7 +33,8 @@ struct mapping {
 struct chunk {
 	gpa_t pde_gpa;
 	uint64_t pde;
-	gpa_t pt_gpa; /* of the entry of the chunk's first page; 0: a large page */
+	gpa_t pt_gpa; /* of the entry of the chunk's first page */
+	bool large;   /* there is no page table: the directory entry maps a large page */
 	unsigned pages;
 	uint32_t map[CHUNK_PAGES];         /* indices of struct mapping */
 	uint8_t snapshot[CHUNK_PAGES * 8]; /* page-table entries, as they were at the fill */
@@ -50,6 +51,7 @@ struct space {
 	uint64_t last_used;
 	uint64_t pdpte[4];
 	unsigned pages;
+	bool behind; /* changed by another vCPU, world not told yet */
 	struct chunk *chunk[CHUNKS];
 	uint16_t used[CHUNKS]; /* indices of the chunks that exist */
 	unsigned used_count;
@@ -132,6 +134,7 @@ static int mapping_unmap(struct shadow_mmu *m, uint32_t i)
 	gva_t gva = m->pool[i].gva;
 
 	mapping_forget(m, i);
+	sp->behind = true;
 	return sp->engine->ops->unmap(sp->engine, gva, PAGE_SIZE);
 }
 
@@ -236,7 +239,7 @@ static int space_validate(struct shadow_mmu *m, struct space *sp)
 		if (!err && c->pages) {
 			if (moved || read_entry(m->vm, c->pde_gpa, entry_len(sp)) != c->pde)
 				err = chunk_drop(m, sp, index);
-			else if (c->pt_gpa)
+			else if (!c->large)
 				err = chunk_compare(m, sp, c);
 		}
 		if (!c->pages && !err) {
@@ -264,25 +267,24 @@ void mmu_flush_page(struct vcpu *v, gva_t gva)
 
 	if (!cur)
 		return;
+	pthread_mutex_lock(&v->vm->mmu_lock);
 	/* Both views of the address space; others are compared when they are switched to. */
 	for (struct space *sp = m->spaces; sp; sp = sp->next) {
-		struct chunk *c = sp->chunk[gva >> CHUNK_SHIFT];
+		unsigned index = gva >> CHUNK_SHIFT, n = sp->mode & MODE_PAE ? 1 : 2;
+		struct chunk *c = sp->chunk[index];
 		uint32_t i;
 
-		if (sp->v != v || sp->root != cur->root || !c)
+		if (sp->v != v || sp->root != cur->root)
 			continue;
-		if (!c->pt_gpa) { /* a large page: every part of it */
-			unsigned index = gva >> CHUNK_SHIFT, n = sp->mode & MODE_PAE ? 1 : 2;
-
-			for (index &= ~(n - 1); n--; index++)
-				if (sp->chunk[index])
-					chunk_drop(m, sp, index);
-			continue;
-		}
-		i = c->map[gva >> PAGE_SHIFT & (CHUNK_PAGES - 1)];
+		i = c && !c->large ? c->map[gva >> PAGE_SHIFT & (CHUNK_PAGES - 1)] : NONE;
 		if (i)
 			mapping_unmap(m, i);
+		/* A large page: every part of it, whichever the address is in. */
+		for (index &= ~(n - 1); n--; index++)
+			if (sp->chunk[index] && sp->chunk[index]->large)
+				chunk_drop(m, sp, index);
 	}
+	pthread_mutex_unlock(&v->vm->mmu_lock);
 }
 
 /* ---- filling ---- */
@@ -336,17 +338,35 @@ static unsigned page_prot(const struct shadow_mmu *m, const struct space *sp,
 	return prot;
 }
 
+/* A page table may lie at physical address 0, so pte_gpa does not tell. */
+static bool is_large(const struct mmu_leaf *leaf)
+{
+	return leaf->page_len != PAGE_SIZE;
+}
+
+/* Remember the page-table entry of @gva, in a chunk that has it already from a neighbour. */
+static void note_pte(const struct space *sp, struct chunk *c, gva_t gva,
+		     const struct mmu_leaf *leaf)
+{
+	unsigned len = entry_len(sp), i = gva >> PAGE_SHIFT & (CHUNK_PAGES - 1);
+
+	if (!c->large)
+		memcpy(c->snapshot + i * len, &leaf->pte, len);
+}
+
 /* Remember the entries behind @leaf in the chunk of @gva; empties it if they do not go together. */
 static struct chunk *note_entries(struct shadow_mmu *m, struct space *sp, gva_t gva,
 				  const struct mmu_leaf *leaf)
 {
-	unsigned len = entry_len(sp), i = gva >> PAGE_SHIFT & (CHUNK_PAGES - 1);
+	unsigned i = gva >> PAGE_SHIFT & (CHUNK_PAGES - 1);
 	struct chunk *c = chunk_get(sp, gva);
-	gpa_t pt = leaf->pte_gpa ? leaf->pte_gpa - (gpa_t)i * len : 0;
+	bool large = is_large(leaf);
+	gpa_t pt = large ? 0 : leaf->pte_gpa - (gpa_t)i * entry_len(sp);
 
 	if (!c)
 		return NULL;
-	if (c->pages && (c->pde_gpa != leaf->pde_gpa || c->pde != leaf->pde || c->pt_gpa != pt)) {
+	if (c->pages && (c->pde_gpa != leaf->pde_gpa || c->pde != leaf->pde || c->pt_gpa != pt ||
+			 c->large != large)) {
 		/* The directory entry changed without a flush: start afresh. */
 		if (chunk_drop(m, sp, gva >> CHUNK_SHIFT))
 			return NULL;
@@ -356,8 +376,8 @@ static struct chunk *note_entries(struct shadow_mmu *m, struct space *sp, gva_t 
 	c->pde_gpa = leaf->pde_gpa;
 	c->pde = leaf->pde;
 	c->pt_gpa = pt;
-	if (pt)
-		memcpy(c->snapshot + i * len, &leaf->pte, len);
+	c->large = large;
+	note_pte(sp, c, gva, leaf);
 	return c;
 }
 
@@ -371,22 +391,24 @@ static bool fill_neighbour(struct shadow_mmu *m, struct space *sp, gva_t gva,
 	    mmu_peek(sp->v, gva, leaf))
 		return false;
 	if (leaf->pde_gpa != first->pde_gpa || leaf->pde != first->pde ||
-	    !leaf->pte_gpa != !first->pte_gpa)
+	    is_large(leaf) != is_large(first))
 		return false;
-	if (leaf->pte_gpa && !(leaf->pte & 1u << 5)) /* A is set by an access, not by us */
+	if (!is_large(leaf) && !(leaf->pte & 1u << 5)) /* A is set by an access, not by us */
 		return false;
 	return (!sp->user || leaf->user) &&
 	       vm_ptr(m->vm, leaf->gpa & ~(gpa_t)(PAGE_SIZE - 1), PAGE_SIZE);
 }
 
-int shadow_fill(struct vcpu *v, gva_t gva, const struct mmu_leaf *leaf, unsigned access)
+static int shadow_fill_locked(struct vcpu *v, gva_t gva, const struct mmu_leaf *leaf,
+			      unsigned access)
 {
 	struct shadow_mmu *m = mmu_of(v);
 	struct space *sp = space_of(v);
-	unsigned limit = leaf->pte_gpa ? PREFILL : PREFILL_BIG, prot, n = 1;
+	unsigned limit = is_large(leaf) ? PREFILL_BIG : PREFILL, prot, n = 1;
 	gpa_t gpa = leaf->gpa & ~(gpa_t)(PAGE_SIZE - 1);
 	struct mmu_leaf near;
 	gva_t page = gva & ~(PAGE_SIZE - 1);
+	struct chunk *c;
 	int err;
 
 	(void)access;
@@ -396,7 +418,8 @@ int shadow_fill(struct vcpu *v, gva_t gva, const struct mmu_leaf *leaf, unsigned
 		if (err)
 			return err;
 	}
-	if (!note_entries(m, sp, page, leaf))
+	c = note_entries(m, sp, page, leaf);
+	if (!c)
 		return vm_host_fail(v->vm, "out of memory for the shadow MMU");
 	m->st.fills++;
 	prot = page_prot(m, sp, leaf);
@@ -408,7 +431,7 @@ int shadow_fill(struct vcpu *v, gva_t gva, const struct mmu_leaf *leaf, unsigned
 		gpa_t next = more ? near.gpa & ~(gpa_t)(PAGE_SIZE - 1) : 0;
 
 		if (more && next == gpa + (gpa_t)n * PAGE_SIZE && page_prot(m, sp, &near) == prot) {
-			note_entries(m, sp, at, &near);
+			note_pte(sp, c, at, &near);
 			n++;
 			continue;
 		}
@@ -416,12 +439,22 @@ int shadow_fill(struct vcpu *v, gva_t gva, const struct mmu_leaf *leaf, unsigned
 			      prot, false);
 		if (err || !more)
 			return err;
-		note_entries(m, sp, at, &near);
+		note_pte(sp, c, at, &near);
 		gpa = next;
 		prot = page_prot(m, sp, &near);
 		n = 1;
 	}
 	return 0;
+}
+
+int shadow_fill(struct vcpu *v, gva_t gva, const struct mmu_leaf *leaf, unsigned access)
+{
+	int res;
+
+	pthread_mutex_lock(&v->vm->mmu_lock);
+	res = shadow_fill_locked(v, gva, leaf, access);
+	pthread_mutex_unlock(&v->vm->mmu_lock);
+	return res;
 }
 
 /* ---- code pages ---- */
@@ -438,37 +471,74 @@ static int map_flat(struct shadow_mmu *m, gpa_t gpa, gpa_t offset, unsigned prot
 
 	gpa &= ~(gpa_t)(PAGE_SIZE - 1);
 	for (struct space *sp = m->spaces; sp && !err; sp = sp->next)
-		if (is_flat(sp) && gpa >= sp->engine->low_limit)
+		if (is_flat(sp) && gpa >= sp->engine->low_limit) {
+			sp->behind = true;
 			err = sp->engine->ops->map(sp->engine, (gva_t)gpa, offset, PAGE_SIZE, prot);
+		}
 	return err;
 }
 
-int shadow_protect(struct vm *vm, gpa_t gpa)
+/*
+ * Other vCPUs may be running in the worlds that changed: have it done before going on.  Our own are
+ * told before they run.
+ */
+static int sync_others(struct shadow_mmu *m, const struct vcpu *self)
 {
-	struct shadow_mmu *m = vm->shadow;
-	uint32_t next;
 	int err = 0;
 
-	for (uint32_t i = m->head[gpa >> PAGE_SHIFT]; i && !err; i = next) {
-		next = m->pool[i].next;
-		if (m->pool[i].prot & MAP_W)
-			err = mapping_unmap(m, i);
+	for (struct space *sp = m->spaces; sp && !err; sp = sp->next) {
+		if (sp->behind && sp->v != self)
+			err = sp->engine->ops->sync(sp->engine);
+		sp->behind = false;
 	}
-	return err ? err : map_flat(m, gpa, gpa & ~(gpa_t)(PAGE_SIZE - 1), MAP_R);
+	return err;
 }
 
-int shadow_drop_copies(struct vm *vm, gpa_t gpa)
+/* Unmap the mappings of @gpa that are copies, or else those that are writable. */
+static int unmap_each(struct shadow_mmu *m, gpa_t gpa, bool copies, const struct vcpu *only)
 {
-	struct shadow_mmu *m = vm->shadow;
 	uint32_t next;
 	int err = 0;
 
 	for (uint32_t i = m->head[gpa >> PAGE_SHIFT]; i && !err; i = next) {
-		next = m->pool[i].next;
-		if (m->pool[i].copy)
+		const struct mapping *p = &m->pool[i];
+
+		next = p->next;
+		if ((copies ? p->copy : p->prot & MAP_W) && (!only || p->sp->v == only))
 			err = mapping_unmap(m, i);
 	}
-	return err ? err : map_flat(m, gpa, gpa & ~(gpa_t)(PAGE_SIZE - 1), MAP_R | MAP_W);
+	return err;
+}
+
+int shadow_protect(struct vcpu *v, gpa_t gpa)
+{
+	struct shadow_mmu *m = mmu_of(v);
+	int err = unmap_each(m, gpa, false, NULL);
+
+	if (!err)
+		err = map_flat(m, gpa, gpa & ~(gpa_t)(PAGE_SIZE - 1), MAP_R);
+	return err ? err : sync_others(m, v);
+}
+
+int shadow_drop_copies(struct vcpu *v, gpa_t gpa, bool writable)
+{
+	struct shadow_mmu *m = mmu_of(v);
+	int err = unmap_each(m, gpa, true, NULL);
+
+	if (!err)
+		err = map_flat(m, gpa, gpa & ~(gpa_t)(PAGE_SIZE - 1),
+			       MAP_R | (writable ? MAP_W : 0));
+	return err ? err : sync_others(m, v);
+}
+
+int shadow_drop_own_copy(struct vcpu *v, gpa_t gpa)
+{
+	struct shadow_mmu *m = mmu_of(v);
+	int err = unmap_each(m, gpa, true, v);
+
+	if (!err && is_flat(space_of(v)) && gpa >= v->engine->low_limit)
+		err = v->engine->ops->map(v->engine, (gva_t)gpa, gpa, PAGE_SIZE, MAP_R);
+	return err;
 }
 
 int shadow_map_copy(struct vcpu *v, gva_t gva, gpa_t gpa, gpa_t copy)
@@ -493,6 +563,23 @@ int shadow_map_once(struct vcpu *v, gva_t gva, gpa_t offset, unsigned prot)
 	struct engine *e = space_of(v)->engine;
 
 	return e->ops->map(e, gva & ~(PAGE_SIZE - 1), offset, PAGE_SIZE, prot);
+}
+
+int shadow_end_once(struct vcpu *v, gva_t gva, gpa_t gpa, gpa_t copy)
+{
+	struct shadow_mmu *m = mmu_of(v);
+	struct space *sp = space_of(v);
+	struct chunk *c = sp->chunk[gva >> CHUNK_SHIFT];
+	uint32_t i = c ? c->map[gva >> PAGE_SHIFT & (CHUNK_PAGES - 1)] : NONE;
+
+	gva &= ~(PAGE_SIZE - 1);
+	if (!(sp->mode & MODE_PG) && !copy)
+		return 0; /* shadow_drop_copies() has mapped the page as it was */
+	if (!(sp->mode & MODE_PG) ||
+	    (copy && i && m->pool[i].copy && m->pool[i].gfn == gpa >> PAGE_SHIFT))
+		return sp->engine->ops->map(sp->engine, gva, copy, PAGE_SIZE, MAP_R | MAP_X);
+	/* No copy belongs there: whatever does comes back with the next fault. */
+	return i ? mapping_unmap(m, i) : sp->engine->ops->unmap(sp->engine, gva, PAGE_SIZE);
 }
 
 /* ---- spaces ---- */
@@ -641,7 +728,7 @@ static int move_fpu(struct shadow_mmu *m, struct engine *from, struct engine *to
 	return to->ops->set_fpu(to, m->fpu, (size_t)len);
 }
 
-int shadow_select(struct vcpu *v)
+static int shadow_select_locked(struct vcpu *v)
 {
 	struct shadow_mmu *m = mmu_of(v);
 	struct space *cur = space_of(v), *sp = cur;
@@ -680,6 +767,16 @@ int shadow_select(struct vcpu *v)
 	if (sp->gen != v->tlb_gen)
 		return space_validate(m, sp);
 	return 0;
+}
+
+int shadow_select(struct vcpu *v)
+{
+	int res;
+
+	pthread_mutex_lock(&v->vm->mmu_lock);
+	res = shadow_select_locked(v);
+	pthread_mutex_unlock(&v->vm->mmu_lock);
+	return res;
 }
 
 void shadow_get_stats(const struct vm *vm, struct shadow_stats *out)

@@ -13,7 +13,7 @@
  * entries are compared with the present ones, a page table at a time, and what differs is unmapped.
  * So a space survives being switched away from, and page-table writes cost nothing.
  *
- * vCPU thread only (one vCPU a VM so far).
+ * Each function takes vm->mmu_lock unless it says otherwise; those with a vCPU are for its thread.
  */
 #ifndef RINGSIDE_VMM_SHADOW_H
 #define RINGSIDE_VMM_SHADOW_H
@@ -57,17 +57,23 @@ int shadow_fill(struct vcpu *v, gva_t gva, const struct mmu_leaf *leaf, unsigned
 
 /* ---- for code.c: pages of code and their copies ---- */
 
+/* All under vm->mmu_lock, on behalf of @v. */
+
 /* No world may write the page of @gpa any more: it is about to be executed from a copy. */
-int shadow_protect(struct vm *vm, gpa_t gpa);
+int shadow_protect(struct vcpu *v, gpa_t gpa);
 /*
  * Map the copy at @copy (offset in the RAM memfd) of the page of @gpa, read + execute, at @gva in
  * the current space.
  */
 int shadow_map_copy(struct vcpu *v, gva_t gva, gpa_t gpa, gpa_t copy);
-/* Unmap the copies of the page of @gpa everywhere. */
-int shadow_drop_copies(struct vm *vm, gpa_t gpa);
+/* Unmap the copies of the page of @gpa in all worlds; @writable: the guest may write it again. */
+int shadow_drop_copies(struct vcpu *v, gpa_t gpa, bool writable);
+/* The same in @v's worlds only; the page stays protected. */
+int shadow_drop_own_copy(struct vcpu *v, gpa_t gpa);
 /* Map original or copy for one single step, leaving the books alone. */
 int shadow_map_once(struct vcpu *v, gva_t gva, gpa_t offset, unsigned prot);
+/* Undo that: what the books say for @gva, which may be the copy of the page of @gpa, if @copy. */
+int shadow_end_once(struct vcpu *v, gva_t gva, gpa_t gpa, gpa_t copy);
 
 void shadow_get_stats(const struct vm *vm, struct shadow_stats *out);
 

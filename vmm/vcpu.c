@@ -82,3 +82,23 @@ void vcpu_boot_multiboot(struct vcpu *v, uint32_t entry, uint32_t magic, uint32_
 	v->regs.gpr[EAX] = magic;
 	v->regs.gpr[EBX] = info_gpa;
 }
+
+void vcpu_init_ipi(struct vcpu *v)
+{
+	atomic_store(&v->ipi, VCPU_INIT); /* forgets an earlier SIPI */
+	vcpu_kick(v);
+}
+
+void vcpu_sipi(struct vcpu *v, uint8_t vector)
+{
+	uint32_t old = atomic_load(&v->ipi);
+
+	/* The first one wins; the second of the usual two is ignored, as by a CPU that already
+	 * runs. */
+	do {
+		if (old & VCPU_SIPI)
+			return;
+	} while (!atomic_compare_exchange_weak(&v->ipi, &old,
+					       (old & VCPU_INIT) | VCPU_SIPI | vector));
+	vcpu_kick(v);
+}

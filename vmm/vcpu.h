@@ -78,6 +78,8 @@ struct vcpu {
 	bool step_original;       /* run.c: the next run executes one unpatched instruction */
 	_Atomic bool irq_pending; /* hint: an interrupt controller may have something for us */
 	_Atomic bool nmi_pending;
+	_Atomic uint32_t ipi;    /* VCPU_INIT, VCPU_SIPI | vector: not yet taken */
+	bool wait_sipi;          /* an application processor between INIT and SIPI */
 	_Atomic uint32_t kicked; /* futex word: someone asked the vCPU to look at its work */
 	_Atomic int state;       /* enum vcpu_run_state */
 };
@@ -104,6 +106,15 @@ static inline unsigned vcpu_iopl(const struct vcpu *v)
 {
 	return (v->regs.eflags & FL_IOPL) >> FL_IOPL_SHIFT;
 }
+
+#define VCPU_INIT 0x100u
+#define VCPU_SIPI 0x200u
+/*
+ * INIT and start-up IPIs.  Any thread, any lock held or not.  A SIPI counts only while the vCPU
+ * waits for one.  Source: Intel SDM Vol. 3A, "Multiple-Processor (MP) Initialization" (8.4).
+ */
+void vcpu_init_ipi(struct vcpu *v);
+void vcpu_sipi(struct vcpu *v, uint8_t vector);
 
 /* Ask the vCPU to look at its pending work soon.  Any thread, any lock held or not. */
 void vcpu_kick(struct vcpu *v);

@@ -23,11 +23,16 @@ static uint64_t monotonic_ns(void *arg)
 
 int vm_init(struct vm *vm, uint64_t ram_len)
 {
+	pthread_mutexattr_t recursive;
 	void *ram;
 
 	memset(vm, 0, sizeof(*vm));
 	vm->ram_fd = -1;
 	pthread_mutex_init(&vm->lock, NULL);
+	pthread_mutexattr_init(&recursive);
+	pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(&vm->mmu_lock, &recursive);
+	pthread_mutexattr_destroy(&recursive);
 	bus_init(&vm->pio, "pio");
 	bus_init(&vm->mmio, "mmio");
 	timers_init(&vm->timers, monotonic_ns, NULL);
@@ -78,6 +83,7 @@ void vm_destroy(struct vm *vm)
 	vm->ram = NULL;
 	vm->ram_fd = -1;
 	pthread_mutex_destroy(&vm->lock);
+	pthread_mutex_destroy(&vm->mmu_lock);
 }
 
 /* The first end wins; then every vCPU is told. */

@@ -2,8 +2,10 @@
 /*
  * A virtual machine: RAM, vCPUs, buses, devices, and how it ended.
  *
- * Lock order: vm->lock (device lock) is the only lock; it protects buses, devices, timers and
- * interrupt controllers.  A vCPU's own state needs none: only its thread touches it.
+ * Locks: vm->lock (device lock) protects buses, devices, timers and interrupt controllers;
+ * vm->mmu_lock protects shadow code pages and the books of the shadow MMU, recursively, since those
+ * two call each other.  Neither is held while the other is taken, and neither while the guest runs.
+ * A world's map_lock is taken last.  A vCPU's own state needs none: only its thread touches it.
  */
 #ifndef RINGSIDE_VMM_VM_H
 #define RINGSIDE_VMM_VM_H
@@ -39,6 +41,7 @@ enum vm_end {
 
 struct vm {
 	pthread_mutex_t lock;
+	pthread_mutex_t mmu_lock;
 	uint8_t *ram; /* RAM as mapped in the VMM */
 	uint64_t ram_len;
 	int ram_fd; /* the memfd behind it, sealed against resizing; -1 in unit tests */
@@ -46,18 +49,18 @@ struct vm {
 	unsigned vcpus;
 	struct bus pio, mmio;
 	struct timers timers;
-	struct machine *machine; /* the devices; NULL in unit tests */
-	struct code *code;       /* shadow code pages; NULL if the engine needs none */
+	struct machine *machine;   /* the devices; NULL in unit tests */
+	struct code *code;         /* shadow code pages; NULL if the engine needs none */
 	struct shadow_mmu *shadow; /* address spaces and their worlds; NULL before vcpu_run() */
-	unsigned worlds;	   /* --worlds: spaces a vCPU may keep; 0: the default */
-	struct symbols *symbols; /* of the guest image; may be NULL */
+	unsigned worlds;           /* --worlds: spaces a vCPU may keep; 0: the default */
+	struct symbols *symbols;   /* of the guest image; may be NULL */
 	const struct engine_ops *engine_ops;
 	int handoff; /* --handoff: 0 the engine decides, 1 always share a CPU, 2 always spin */
-	bool dead_quietly; /* tests: no report on stderr */
-	_Atomic bool stop; /* the vCPUs return from vcpu_run() soon */
-	_Atomic int end;   /* enum vm_end */
-	int status;        /* exit status of the guest */
-	char death[512];   /* one sentence, for VM_KILLED and VM_HOST_FAIL */
+	bool dead_quietly;            /* tests: no report on stderr */
+	_Atomic bool stop;            /* the vCPUs return from vcpu_run() soon */
+	_Atomic int end;              /* enum vm_end */
+	int status;                   /* exit status of the guest */
+	char death[512];              /* one sentence, for VM_KILLED and VM_HOST_FAIL */
 	struct cpuid_mask cpuid_mask; /* --cpuid: features the guest is not offered */
 };
 

@@ -207,7 +207,7 @@ enum selector {
 	SEL_TYPE10 = 0x110,
 	SEL_TYPE13 = 0x118,
 	SEL_PAGES = 0x120,   /* data, one page, limit counted in pages */
-	SEL_CODE_SMALL = 0x128, /* code, ends inside .thunks: code_small() */
+	SEL_CODE_SMALL = 0x128, /* code, ends 256 bytes on, at target32 */
 	SEL_CALL_BEYOND = 0x130, /* gate to a selector outside the table */
 	SEL_CALL_LIMIT = 0x138,  /* gate to an offset outside the segment */
 	SEL_DOWN16 = 0x140,  /* expand-down, B clear: up to 0xffff */
@@ -219,7 +219,8 @@ enum selector {
 	SEL_CALL_3 = 0x170,    /* call gate with DPL 3 */
 	SEL_DATA_OLD = 0x178,  /* data, flat, not accessed yet */
 	SEL_STACK32 = 0x180,   /* 32-bit data at STACK, two pages */
-	GDT_ENTRIES = 0x188 / 8,
+	SEL_CODE_OLD = 0x188,  /* code, not accessed yet; the others are */
+	GDT_ENTRIES = 0x190 / 8,
 	SEL_BEYOND = GDT_ENTRIES * 8,
 	LDT_DATA = 0x04,
 	LDT_CODE = 0x0c,
@@ -269,6 +270,7 @@ void cases_flags(void), cases_interrupts(void), cases_io(void), cases_dtable(voi
 	cases_control(void), cases_msr(void), cases_probe(void), cases_segload(void),
 	cases_segstore(void), cases_far(void), cases_softint(void), cases_iret(void),
 	cases_exceptions(void), cases_step(void), cases_undefined(void), cases_limits(void),
-	cases_prefix(void), cases_control_alone(void);
+	cases_prefix(void), cases_control_alone(void),
+	cases_prefix_alone(void);
 
 #endif

@@ -69,7 +69,8 @@ run_done:
 /* Stack: vector, error code or 0, EIP, CS, EFLAGS.  POPL finds its way on any kind of stack. */
 	.globl	record
 record:
-	lgdt	%cs:good_gdtr
+	ljmp	$SEL_CODE, $1f		/* the case's own CS may not be readable */
+1:	lgdt	%cs:good_gdtr
 	lidt	%cs:good_idtr
 	pushl	%ds
 	pushl	%eax

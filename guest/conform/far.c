@@ -26,6 +26,7 @@ static const struct {
 	{ "code dpl3 rpl3", SEL_CODE3 | 3 },
 	{ "conforming dpl3", SEL_CONF3 },
 	{ "small code", SEL_CODE_SMALL },
+	{ "unaccessed code", SEL_CODE_OLD },
 	{ "call gate", SEL_CALL32 },
 	{ "call gate 16", SEL_CALL16 },
 	{ "call gate rpl3", SEL_CALL32 | 3 },
@@ -84,8 +85,13 @@ static void direct(void)
 	RUN(CODE("lcall $0x10, $target32"), "lcall direct/data");
 	RUN(CODE(".byte 0xff, 0xe9"), "ljmp/register");
 	RUN(CODE(".byte 0xff, 0xd9"), "lcall/register");
-	RUN(CODE("ljmpl *%fs:0"), "ljmp/null segment");
-	RUN(CODE("lcall *%fs:0"), "lcall/null segment");
+	/* The operand runs over the limit of its segment; QEMU, which has no limits, finds a target. */
+	*arena(0x3c) = (uint32_t)target32;
+	*arena(0x40) = SEL_CODE;
+	RUN(CODE("ljmpl *%fs:0x3c"), "ljmp/operand over limit", .fs = SEL_SMALL);
+	*arena(0x3c) = (uint32_t)target32;
+	*arena(0x40) = SEL_CODE;
+	RUN(CODE("lcall *%fs:0x3c"), "lcall/operand over limit", .fs = SEL_SMALL);
 	*arena(0) = SEL_CODE16 << 16 | ((uint32_t)target16 - CODE16_BASE);
 	RUN(CODE("ljmpw *(%ebx)"), "ljmp 16/code16");
 	*arena(0) = 0x00100;
@@ -125,8 +131,9 @@ static void frames(void)
 static void returns(void)
 {
 	for (size_t i = 0; i < SELECTORS; i++) {
-		if (selectors[i].sel & 3 && selectors[i].sel != 3)
-			continue; /* to an outer level: vCPL 3 comes later */
+		if ((selectors[i].sel & 3 && selectors[i].sel != 3) || /* an outer level: later */
+		    selectors[i].sel == SEL_CODE_SMALL) /* "lret/over limit" */
+			continue;
 		*stack(0) = (uint32_t)target32;
 		*stack(4) = 0xffff0000 | selectors[i].sel;
 		RUN(CODE("lretl"), name("lret/%s", selectors[i].what));

@@ -20,8 +20,8 @@ static void in_out(void)
 	RUN(CODE("inw %dx, %ax"), "in/ax,dx/nothing", .edx = EMPTY);
 	RUN(CODE("inl %dx, %eax"), "in/eax,dx/nothing", .edx = EMPTY);
 	RUN(CODE("inb %dx, %al"), "in/al,dx/nothing", .edx = EMPTY);
-	RUN(CODE("inw $0xe2, %ax"), "in/ax,imm8/nothing");
-	RUN(CODE("inl $0xe2, %eax"), "in/eax,imm8/nothing");
+	RUN(CODE("inw $0x5a, %ax"), "in/ax,imm8/nothing");
+	RUN(CODE("inl $0x5a, %eax"), "in/eax,imm8", .undefined_eax = 0xffffffff);
 	RUN(CODE("inw %dx, %ax"), "in/ax,dx/msr,scratch", .edx = SCRATCH - 1);
 	RUN(CODE("inl %dx, %eax"), "in/eax,dx/mcr..scratch", .edx = SCRATCH - 3);
 	RUN(CODE("outb %al, %dx; movl $0, %eax; inb %dx, %al"), "out/dx,al", .edx = SCRATCH,
@@ -31,8 +31,8 @@ static void in_out(void)
 	    .edx = SCRATCH - 1, .eax = 0x9900);
 	RUN(CODE("outl %eax, %dx; movl $0, %eax; addl $3, %edx; inb %dx, %al"), "out/dx,eax",
 	    .edx = SCRATCH - 3, .eax = 0xa600000b);
-	RUN(CODE("outw %ax, $0xe2"), "out/imm8,ax/nothing");
-	RUN(CODE("outl %eax, $0xe2"), "out/imm8,eax/nothing");
+	RUN(CODE("outw %ax, $0x5a"), "out/imm8,ax/nothing");
+	RUN(CODE("outl %eax, $0x5a"), "out/imm8,eax/nothing");
 	for (uint32_t iopl = 0; iopl <= 3; iopl++)
 		RUN(CODE("inb $0xa1, %al"), name("in/al,imm8/iopl%u", iopl),
 		    .eflags = 2 | iopl << 12);

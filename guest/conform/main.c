@@ -16,6 +16,7 @@ static const struct {
 	{ "exceptions", cases_exceptions }, { "step", cases_step },
 	{ "undefined", cases_undefined },   { "limits", cases_limits },
 	{ "prefix", cases_prefix },         { "alone", cases_control_alone },
+	{ "alone", cases_prefix_alone },
 };
 
 /* Is @word one of the words behind the first (the image's name) of @args?  With none, all but "alone" are. */

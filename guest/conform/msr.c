@@ -24,7 +24,6 @@ static void msrs(void)
 	READ(0x175, "sysenter esp");
 	READ(0x176, "sysenter eip");
 	READ(0x277, "pat");
-	READ(0x179, "mcg cap");
 	READ(0x1d9, "debugctl");
 	READ(0x12345678, "unknown");
 	READ(0xc0001234, "unknown c000");
@@ -58,7 +57,6 @@ static void msrs(void)
 	WRITE(0x2ff, 0, 0x00000c02, "mtrr default/type 2");
 	WRITE(0x2ff, 0, 0x00001006, "mtrr default/reserved");
 	WRITE(0x1b, 0, 0xfee00d00, "apic base/x2apic");
-	WRITE(0x1b, 1, 0xfee00900, "apic base/beyond maxphyaddr");
 	WRITE(0x1b, 0, 0xfee00901, "apic base/reserved");
 	WRITE(0x1b, 0, 0xfee00900, "apic base/same");
 	WRITE(0xc0000080, 0, 0x00000100, "efer/lme");

@@ -188,7 +188,20 @@ static void put_segments(const struct test *t)
 			put(" %s=%04x", segs[i].seg, segs[i].is);
 }
 
-static void put_memory(void)
+/* A return address is printed relative to the instruction, alone or with CS in a 16-bit frame. */
+static void put_stack(const struct test *t, int i)
+{
+	uint32_t val = *stack(i);
+
+	if (val - t->code.insn < 64)
+		put(" s[%d]=+%u", i, val - t->code.insn);
+	else if ((uint16_t)(val - t->code.insn) < 64)
+		put(" s[%d]=%04x:+%u", i, val >> 16, (uint16_t)(val - t->code.insn));
+	else
+		put(" s[%d]=%08x", i, val);
+}
+
+static void put_memory(const struct test *t)
 {
 	for (unsigned i = 0; i < ARENA_LEN / 4; i++)
 		if (*arena(4 * i) != arena_was[i])
@@ -196,7 +209,7 @@ static void put_memory(void)
 	for (int i = -(int)STACK_LEN; i < (int)STACK_LEN && seen.ss == SEL_DATA; i += 4)
 		if (STACK_TOP + (uint32_t)i >= seen.esp &&
 		    *stack(i) != stack_was[(i + (int)STACK_LEN) / 4])
-			put(" s[%d]=%08x", i, *stack(i));
+			put_stack(t, i);
 	for (unsigned i = 0; i < GDT_ENTRIES; i++)
 		if (access_byte(8 * i) != access_was[i])
 			put(" gdt[%x]=%02x", 8 * i, access_byte(8 * i));
@@ -253,7 +266,7 @@ void run(struct test t, const char *what)
 	put_regs(&t);
 	put_flags(&t);
 	put_segments(&t);
-	put_memory();
+	put_memory(&t);
 	put_trace(&t);
 	end_line(what);
 	tables_reset();

@@ -65,14 +65,14 @@ static const struct {
 	{ SEL_CODE, 0x9b, FLAG_G | FLAG_D, 0, 0xfffff },
 	{ SEL_DATA, 0x93, FLAG_G | FLAG_D, 0, 0xfffff },
 	{ SEL_READ, 0x90, FLAG_G | FLAG_D, 0, 0xfffff },
-	{ SEL_EXEC, 0x98, FLAG_G | FLAG_D, 0, 0xfffff },
-	{ SEL_CONF, 0x9e, FLAG_G | FLAG_D, 0, 0xfffff },
+	{ SEL_EXEC, 0x99, FLAG_G | FLAG_D, 0, 0xfffff },
+	{ SEL_CONF, 0x9f, FLAG_G | FLAG_D, 0, 0xfffff },
 	{ SEL_DOWN, 0x96, FLAG_D, ARENA - 0x1000, 0xfff },
 	{ SEL_DATA_NP, 0x12, FLAG_G | FLAG_D, 0, 0xfffff },
 	{ SEL_CODE_NP, 0x1a, FLAG_G | FLAG_D, 0, 0xfffff },
 	{ SEL_DATA3, 0xf2, FLAG_G | FLAG_D, 0, 0xfffff },
-	{ SEL_CODE3, 0xfa, FLAG_G | FLAG_D, 0, 0xfffff },
-	{ SEL_CONF3, 0xfe, FLAG_G | FLAG_D, 0, 0xfffff },
+	{ SEL_CODE3, 0xfb, FLAG_G | FLAG_D, 0, 0xfffff },
+	{ SEL_CONF3, 0xff, FLAG_G | FLAG_D, 0, 0xfffff },
 	{ SEL_STACK16, 0x92, 0, STACK, 0xffff },
 	{ SEL_LDT, 0x82, 0, LDT, 4 * 8 - 1 },
 	{ SEL_SMALL, 0x92, FLAG_D, ARENA, 0x3f },
@@ -87,11 +87,11 @@ static const struct {
 	{ SEL_TYPE10, 0x8a, 0, 0, 0x1234 },
 	{ SEL_TYPE13, 0x8d, 0, 0, 0x1234 },
 	{ SEL_PAGES, 0x92, FLAG_G | FLAG_D, ARENA, 0 },
-	{ SEL_CODE_SMALL, 0x9a, FLAG_D, 0, 0xff },
 	{ SEL_DOWN16, 0x96, 0, ARENA - 0x1000, 0xfff },
 	{ SEL_DATA1, 0xb2, FLAG_G | FLAG_D, 0, 0xfffff },
 	{ SEL_CONF_NP, 0x1e, FLAG_G | FLAG_D, 0, 0xfffff },
 	{ SEL_DATA_OLD, 0x92, FLAG_G | FLAG_D, 0, 0xfffff },
+	{ SEL_CODE_OLD, 0x9a, FLAG_G | FLAG_D, 0, 0xfffff },
 	{ SEL_STACK32, 0x92, FLAG_D, STACK, 0x1fff },
 };
 
@@ -123,7 +123,9 @@ void tables_reset(void)
 	for (size_t i = 0; i < sizeof(segments) / sizeof(segments[0]); i++)
 		set_descriptor(GDT, segments[i].sel, segments[i].base, segments[i].limit,
 			       segments[i].access, segments[i].flags);
-	set_descriptor(GDT, SEL_CODE16, CODE16_BASE, 0xffff, 0x9a, 0);
+	set_descriptor(GDT, SEL_CODE16, CODE16_BASE, 0xffff, 0x9b, 0);
+	/* The first offset beyond the limit is that of target32, for a CPU that does not check. */
+	set_descriptor(GDT, SEL_CODE_SMALL, (uint32_t)target32 - 0x100, 0xff, 0x9b, FLAG_D);
 	reset_gates();
 	set_descriptor(LDT, LDT_DATA, ARENA, 0xfffff, 0x92, FLAG_G | FLAG_D);
 	set_descriptor(LDT, LDT_CODE, 0, 0xfffff, 0x9a, FLAG_G | FLAG_D);

@@ -45,8 +45,8 @@ static void on_fault(struct frame *f)
 		const char *what = write ? "write to" : va == f->eip ? "jump to" : "read of";
 		if (!reason)
 			return;
-		print("%s (%d) killed: %s %x at %x: %s\n", current->name, current->pid, what, va,
-		      f->eip, reason);
+		print("%s (%d) killed: page fault, %s %x at %x: %s\n", current->name, current->pid,
+		      what, va, f->eip, reason);
 		process_exit(STATUS_FAULT | PAGE_FAULT);
 	}
 	if (!from_user(f))

@@ -105,6 +105,9 @@ static struct process *next_ready(void)
 void schedule(void)
 {
 	struct process *self = current, *p;
+	/* A new frame is all zeroes, so the last word of a stack tells whether it was enough. */
+	if (*(const uint32_t *)self->stack)
+		panic("the kernel stack of process %d has overflowed", self->pid);
 	/* Nobody can run: wait for an interrupt whose handler calls wakeup(). */
 	while (!(p = next_ready()))
 		sti_hlt_cli();

@@ -88,7 +88,10 @@ static void pin_self(int cpu)
 	pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
 }
 
-/* Where the runner and the mapper may be: with us, or anywhere else. */
+/*
+ * Where the runner may be: with us, or anywhere else.  The mapper is always with us: we sleep while
+ * it works, and waking it on another CPU would take longer than its work.
+ */
 static void place_runner(struct world *w, enum handoff_mode mode)
 {
 	cpu_set_t set = allowed_cpus;
@@ -101,6 +104,11 @@ static void place_runner(struct world *w, enum handoff_mode mode)
 		CPU_CLR(home, &set);
 	}
 	sched_setaffinity(w->pid, sizeof(set), &set);
+	if (w->mapper) {
+		CPU_ZERO(&set);
+		CPU_SET(home, &set);
+		sched_setaffinity(w->mapper, sizeof(set), &set);
+	}
 }
 
 /*

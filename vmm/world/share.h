@@ -102,6 +102,7 @@ struct world_xchg {
 		__attribute__((aligned(64))); /* futex: the map_seq that was carried out */
 	int32_t map_error;                    /* first -errno of the batch, 0 if all went well */
 	uint32_t map_index;                   /* which request that was */
+	uint32_t mapper_tid;                  /* set before the first exit */
 };
 #endif
 #endif

@@ -268,6 +268,7 @@ void world_start(unsigned long *stack)
 {
 	unsigned long all = ~0ul, vdso = 0, top = (unsigned long)stack;
 	unsigned long *p = stack + 1 + stack[0] + 1;
+	long mapper;
 
 	while (*p)
 		p++;
@@ -300,9 +301,11 @@ void world_start(unsigned long *stack)
 	top = (top + 2 * WORLD_PAGE) & ~(WORLD_PAGE - 1ul);
 	sys3(__NR_munmap, top - (1l << 20), 1l << 20, 0);
 
-	if (spawn_mapper(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
-			 CLONE_SYSVSEM) < 0)
+	mapper = spawn_mapper(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
+			      CLONE_SYSVSEM);
+	if (mapper < 0)
 		die(124);
+	XCHG->mapper_tid = (uint32_t)mapper;
 	/* cpuid faults where the CPU can do that; elsewhere only the scanner makes it trap. */
 	sys3(__NR_arch_prctl, ARCH_SET_CPUID, 0, 0);
 	set_handlers();

@@ -20,6 +20,7 @@ static void world_destroy(struct engine *e)
 
 	world_reap(w);
 	handoff_detach(w);
+	pthread_mutex_destroy(&w->map_lock);
 	free(w);
 }
 
@@ -33,6 +34,7 @@ static int world_create(struct vcpu *v, struct engine **out)
 	w->engine.ops = &world_engine;
 	w->vcpu = v;
 	w->pidfd = -1;
+	pthread_mutex_init(&w->map_lock, NULL);
 	tsc_hz();
 	if (!v->vm->code) {
 		v->vm->code = code_new(v->vm);
@@ -81,6 +83,9 @@ static int world_start(struct world *w)
 		return vm_host_fail(w->vcpu->vm, "a world died while starting (wait status %#x)",
 				    status);
 	}
+	w->mapper =
+		(pid_t)w->xchg->mapper_tid; /* nothing of the guest has run yet: to be believed */
+	w->placed_cpu = -1;                 /* the mapper has still to be put in its place */
 	w->started = true;
 	return 0;
 }
@@ -117,10 +122,11 @@ static int world_run(struct engine *e, unsigned flags, struct exit *x)
 	err = world_start(w);
 	if (err)
 		return err;
+	pthread_mutex_lock(&w->map_lock);
 	err = world_install_segments(w, real);
-	if (err)
-		return err;
-	err = world_flush(w);
+	if (!err)
+		err = world_flush(w);
+	pthread_mutex_unlock(&w->map_lock);
 	if (err)
 		return err;
 	load_registers(w, real, flags);
@@ -159,6 +165,27 @@ static int world_run(struct engine *e, unsigned flags, struct exit *x)
 	return world_classify(w, &copy, flags, x);
 }
 
+static int world_request(struct world *w, const struct world_request *rq)
+{
+	int err;
+
+	pthread_mutex_lock(&w->map_lock);
+	err = world_queue(w, rq);
+	pthread_mutex_unlock(&w->map_lock);
+	return err;
+}
+
+static int world_sync(struct engine *e)
+{
+	struct world *w = world_of(e);
+	int err;
+
+	pthread_mutex_lock(&w->map_lock);
+	err = w->dead ? 0 : world_flush(w);
+	pthread_mutex_unlock(&w->map_lock);
+	return err;
+}
+
 static int world_prot(unsigned prot)
 {
 	return (prot & MAP_R ? PROT_READ : 0) | (prot & MAP_W ? PROT_WRITE : 0) |
@@ -182,7 +209,7 @@ static int world_map(struct engine *e, gva_t gva, gpa_t gpa, uint64_t len, unsig
 		.arg = { gva, len, (uint64_t)world_prot(prot), MAP_SHARED | MAP_FIXED, WORLD_FD_RAM,
 			 gpa },
 	};
-	return world_queue(w, &rq);
+	return world_request(w, &rq);
 }
 
 static int world_unmap(struct engine *e, gva_t gva, uint64_t len)
@@ -191,7 +218,7 @@ static int world_unmap(struct engine *e, gva_t gva, uint64_t len)
 
 	if ((gva | len) % PAGE_SIZE || !len || len > (1ull << 32) - gva)
 		return -EINVAL;
-	return world_queue(world_of(e), &rq);
+	return world_request(world_of(e), &rq);
 }
 
 static int world_invalidate(struct engine *e)
@@ -261,6 +288,7 @@ const struct engine_ops world_engine = {
 	.map = world_map,
 	.unmap = world_unmap,
 	.invalidate = world_invalidate,
+	.sync = world_sync,
 	.kick = world_kick,
 	.get_fpu = world_get_fpu,
 	.set_fpu = world_set_fpu,

@@ -3,6 +3,7 @@
 #ifndef RINGSIDE_WORLD_WORLD_H
 #define RINGSIDE_WORLD_WORLD_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/types.h>
 
@@ -49,7 +50,8 @@ struct handoff {
 struct world {
 	struct engine engine;
 	struct vcpu *vcpu;
-	pid_t pid; /* of the world; its main thread is the runner */
+	pid_t pid;    /* of the world; its main thread is the runner */
+	pid_t mapper; /* thread id, 0 if it is not known */
 	int pidfd;
 	struct world_ctl *ctl;
 	struct world_xchg *xchg;
@@ -60,8 +62,9 @@ struct world {
 	uint16_t real[SEG_COUNT]; /* selectors the runner was last resumed with */
 	uint64_t ldt_key[LDT_SLOTS];
 	unsigned ldt_used, ldt_next;
-	unsigned queued; /* requests in ctl->req not yet flushed */
-	unsigned descs;  /* descriptors in ctl->desc used by them */
+	pthread_mutex_t map_lock; /* over the request queue and the LDT slots, up to seq */
+	unsigned queued;          /* requests in ctl->req not yet flushed */
+	unsigned descs;           /* descriptors in ctl->desc used by them */
 	uint32_t seq;
 	uint64_t tsc_posted;     /* when the turn was last given to the runner */
 	uint64_t kick_ns;        /* CLOCK_MONOTONIC of the first unanswered kick, 0 if none */
@@ -83,7 +86,7 @@ int world_spawn(struct world *w);
 /* Kill and reap it.  Returns its wait status. */
 int world_reap(struct world *w);
 
-/* mapper.c: queue a system call for the mapper; world_flush() has them done. */
+/* mapper.c: queue a system call for the mapper; world_flush() has them done.  Under map_lock. */
 int world_queue(struct world *w, const struct world_request *rq);
 int world_flush(struct world *w);
 

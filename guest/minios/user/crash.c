@@ -128,13 +128,13 @@ static int heap_end(void)
 	return failed_to_be_refused();
 }
 
-static volatile unsigned depth;
+static volatile unsigned depth, enough = 0xffffffff; /* volatile: gcc must not see the end */
 
 static int stack_overflow(void)
 {
 	volatile char room[1000];
-	room[0] = (char)depth++;
-	return stack_overflow() + room[0];
+	room[0] = (char)depth;
+	return depth++ == enough ? 1 : stack_overflow() + room[0];
 }
 
 /* ESP points into the kernel: the push must fault, and the kernel must not use this stack. */

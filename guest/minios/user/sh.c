@@ -9,8 +9,8 @@
  *     wait               until everything that was started with & has ended
  *     help, exit
  *
- * sh reads lines from the console; sh -c LINE executes the line and ends with status 0 if no
- * command failed.
+ * sh reads lines from the console until one says exit.  sh -c LINE executes the line and waits for
+ * what it started with &, unless the line says exit; its status is 0 if no command failed.
  */
 #include "user.h"
 
@@ -114,7 +114,8 @@ int main(int argc, char **argv)
 	static char line[ARGS_SIZE];
 	if (argc == 3 && !strcmp(argv[1], "-c")) {
 		execute(argv[2]);
-		collect(true);
+		if (!leaving)
+			collect(true);
 		return failures != 0;
 	}
 	printf("minios shell; help helps\n");

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bench: a guest that measures what a kernel does all day, with the time-stamp counter, and prints
+ * a line for each on COM1: name, cycles for one operation, operations measured.
+ *
+ * The cycles are the median of BATCHES batches, so that a batch in which the host had something
+ * better to do does not count.  bench/paging.c runs the same image under Ringside and QEMU.
+ */
+#ifndef BENCH_H
+#define BENCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../minios/x86.h"
+#include "layout.h"
+
+#define PAGE_SIZE 4096u
+#define PTE_P     0x001u
+#define PTE_W     0x002u
+#define PTE_U     0x004u
+#define PTE_PCD   0x010u
+#define PTE_COW   0x200u /* ours: read-only because shared */
+#define PTE_ADDR  0xfffff000u
+
+/* Code and constants that ring 3 may use. */
+#define USER __attribute__((section(".user"), noinline, regparm(2)))
+
+/* The cycles that the statement takes. */
+#define TIME(statement)                 \
+	({                              \
+		uint64_t t0_ = rdtsc(); \
+		statement;              \
+		rdtsc() - t0_;          \
+	})
+
+/* The quotient must fit; there is no libgcc to divide 64-bit numbers. */
+static inline uint32_t div64(uint64_t n, uint32_t d)
+{
+	uint32_t q, rest;
+
+	__asm__("divl %4"
+		: "=a"(q), "=d"(rest)
+		: "0"((uint32_t)n), "1"((uint32_t)(n >> 32)), "rm"(d)
+		: "cc");
+	return q;
+}
+
+/* ---- boot.S ---- */
+
+typedef void user_fn(uint32_t a, uint32_t b) __attribute__((regparm(2)));
+/* Call @fn(@a, @b) at ring 3 in the current address space, until it returns. */
+void run_user(user_fn *fn, uint32_t a, uint32_t b);
+void on_leave(void);
+void on_null(void);
+void on_switch(void);
+void on_page_fault(void);
+void on_timer(void);
+void on_spurious(void);
+void on_other(void);
+
+/* ---- guest/minios: lib.c, format.c ---- */
+
+void *memset(void *dst, int c, size_t n);
+void *memcpy(void *dst, const void *src, size_t n);
+const char *after_prefix(const char *s, const char *prefix);
+int format(char *buf, size_t size, const char *fmt, __builtin_va_list ap);
+
+/* ---- machine.c: descriptor tables, serial port, clocks ---- */
+
+extern uint8_t tss[104];
+void machine_init(void);
+void print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void machine_exit(uint8_t code) __attribute__((noreturn));
+void unexpected(void) __attribute__((noreturn));
+/* The counter's rate, against the 8254. */
+uint32_t tsc_khz(void);
+void apic_init(void);
+/* Latency of the local APIC's timer: TSC cycles from its interrupt to the handler, each time. */
+void timer_tick(void);
+uint64_t timer_latency(unsigned n, bool halted);
+
+/* ---- memory.c: frames and address spaces ---- */
+
+struct space {
+	uint32_t *dir,
+		*table; /* the kernel's page directory entries, and one table from USER_BASE */
+};
+
+extern uint32_t switch_now, switch_next; /* CR3 of the two that on_switch changes between */
+void memory_init(void);
+uint32_t frame_alloc(void);
+void frame_free(uint32_t frame);
+/*
+ * Children of space_fork() take their page directories in turn from @n frames (at most DIRS_MAX).
+ * With one, each has the CR3 of the last that ended; with many, one not seen for a while.
+ */
+#define DIRS_MAX 48u
+void space_rotate(unsigned n);
+void space_init(struct space *s);
+/* Of a child: the frames of what is mapped from USER_BASE on, and the table. */
+void space_free(struct space *s);
+void space_use(const struct space *s);
+void space_map(struct space *s, uint32_t va, uint32_t frame, uint32_t flags);
+/* Take @pages from @va on out again, their frames too, and reload CR3. */
+void space_unmap(struct space *s, uint32_t va, unsigned pages);
+/* Share all pages, copy on write.  The parent's TLB must be flushed afterwards. */
+void space_fork(struct space *child, struct space *parent);
+static inline uint32_t *space_pte(const struct space *s, uint32_t va)
+{
+	return &s->table[va >> 12 & 1023];
+}
+
+/* What the page-fault handler does. */
+enum fault_policy {
+	FAULT_DEMAND, /* map a page of zeroes, or copy a shared one */
+	FAULT_SKIP,   /* go on behind the instruction, which is SKIP_LEN bytes long */
+};
+#define SKIP_LEN  2
+#define SKIP_INSN "movb (%0), %%al" /* 8a /r */
+extern enum fault_policy fault_policy;
+extern struct space *current; /* whose pages it makes */
+void page_fault(uint32_t cr2, uint32_t error, uint32_t *eip);
+
+/* ---- user.c: what runs at ring 3, see there ---- */
+
+user_fn user_null_calls, user_write_pages, user_skip_faults, user_switch, user_compute, user_call;
+USER void user_leave(void); /* where they return to */
+
+/* ---- compute.c ---- */
+
+uint32_t compute(uint32_t *buf, uint32_t words, uint32_t rounds);
+
+/* ---- traps.c, paging.c: the measurements ---- */
+
+/* Run in an address space with a user stack and nothing else of the user. */
+void use_plain(void);
+
+#define BATCHES 11u
+/* Do it @n times; the cycles it took. */
+typedef uint64_t bench_fn(unsigned n);
+struct bench {
+	const char *name;
+	bench_fn *fn;
+	unsigned n; /* operations in a batch */
+};
+extern const struct bench trap_benches[], paging_benches[]; /* end with a NULL name */
+
+#endif
