@@ -31,6 +31,7 @@
 #define STACK     0x80000u
 #define PAIRS     5000
 #define PAGES_MAX 256u
+#define JUMP_LEN  5u
 #define TARGET_NS 150000.0 /* scan, patch and map a fresh page of compiler output */
 
 struct guest {
@@ -147,21 +148,32 @@ static double bench_native_pair(void)
 
 /* ---- pages ---- */
 
-/* Pages that lie whole in code sections of the loaded image, in @page. */
-static unsigned code_pages(const struct vm *vm, uint32_t page[PAGES_MAX])
+/*
+ * The first function of each page that lies whole in a code section: there a jump can take the
+ * place of an instruction without changing what its neighbours are.
+ */
+static unsigned code_pages(const struct vm *vm, uint32_t at[PAGES_MAX])
 {
 	unsigned n = 0;
 
-	for (uint32_t gpa = CODE; gpa < vm->ram_len && n < PAGES_MAX; gpa += PAGE_SIZE)
-		if (symbols_range(vm->symbols, gpa) == SYMBOLS_CODE &&
-		    symbols_range(vm->symbols, gpa + PAGE_SIZE - 1) == SYMBOLS_CODE)
-			page[n++] = gpa;
+	for (size_t i = 0; i < symbols_count(vm->symbols) && n < PAGES_MAX; i++) {
+		uint32_t addr, size, page;
+
+		symbols_get(vm->symbols, i, &addr, &size);
+		page = addr & ~(PAGE_SIZE - 1);
+		if (symbols_is_function(vm->symbols, i) && size >= JUMP_LEN &&
+		    addr - page <= PAGE_SIZE - 2 * JUMP_LEN &&
+		    (!n || (at[n - 1] & ~(PAGE_SIZE - 1)) != page) &&
+		    symbols_range(vm->symbols, page) == SYMBOLS_CODE &&
+		    symbols_range(vm->symbols, page + PAGE_SIZE - 1) == SYMBOLS_CODE)
+			at[n++] = addr;
+	}
 	return n;
 }
 
 static void put_jump(struct guest *g, uint32_t at, uint32_t to)
 {
-	uint32_t rel = to - (at + 5);
+	uint32_t rel = to - (at + JUMP_LEN);
 
 	g->vm.ram[at] = 0xe9;
 	memcpy(g->vm.ram + at + 1, &rel, sizeof(rel));
@@ -174,7 +186,7 @@ struct pages_result {
 	uint64_t exits_then; /* in the second round, its two marks not counted */
 };
 
-/* @image's pages of code, chained by a jump at the start of each. */
+/* @image's pages of code, chained by a jump in each. */
 static int bench_pages(struct guest *g, const char *image, struct pages_result *res)
 {
 	static const uint8_t mark[] = { 0xe6, 0xf4 };

@@ -27,8 +27,8 @@
 #include "vmm/tsc.h"
 
 #define WORDS  16384 /* of the buffer: as in guest/bench/paging.c */
-#define PASSES 200   /* in a batch */
-#define BATCH  11
+#define PASSES 10    /* in a batch */
+#define BATCH  301
 
 enum { RINGSIDE, QEMU, MACHINES };
 
@@ -213,7 +213,8 @@ static int native_setup(uint32_t *gva)
 	if (low == MAP_FAILED || len < 0)
 		return fail("no compute() in, or no memory for", image);
 	memcpy(low + *gva % 4096, code, (size_t)len);
-	memcpy(low + (LOW_CALLER - LOW_CODE), caller_start, (size_t)(caller_end - caller_start));
+	memcpy(low + (LOW_CALLER - LOW_CODE), caller_start,
+	       (uintptr_t)caller_end - (uintptr_t)caller_start);
 	return 0;
 }
 

@@ -49,8 +49,11 @@ static bool needs_patch(const struct scan_input *in, const struct sensitive *sen
 {
 	if (!sens || !sens->patch)
 		return false;
-	/* The host's TSC is the guest's unless an offset or trapping was asked for. */
-	return in->patch_tsc || (sens->op != OP_RDTSC && sens->op != OP_RDTSCP);
+	/*
+	 * The host's TSC is the guest's unless an offset or trapping was asked for.  But RDTSCP
+	 * reads IA32_TSC_AUX, too, and the host has its own there.
+	 */
+	return in->patch_tsc || sens->op != OP_RDTSC;
 }
 
 /*

@@ -44,7 +44,7 @@ struct scan_input {
 	unsigned bits;        /* 16 or 32 */
 	unsigned lead;        /* bytes at the start that end an instruction of the page before */
 	bool lead_known;      /* that page was scanned: @lead is reliable */
-	bool patch_tsc;       /* also rdtsc and rdtscp */
+	bool patch_tsc;       /* also rdtsc (rdtscp always is) */
 	/*
 	 * scan_bitmaps of what the image says: bytes of code sections, and of data sections.  Both
 	 * NULL if nothing is known of the page.  Gaps in data are never assumed to be code, gaps at

@@ -86,7 +86,7 @@ Test(emu_msr, invalid_writes_are_gp)
 	static const struct {
 		uint32_t index;
 		uint64_t val;
-	} rows[] = { { 0x1b, 0xfee00d00 },              /* x2APIC */
+	} rows[] = { { 0x1b, 0xfee00500 },              /* EXTD without EN */
 		     { 0x1b, 0xfee00901 },              /* reserved */
 		     { 0x1b, 1ull << 36 | 0xfee00900 }, /* beyond the physical address */
 		     { 0x200, 2 },                      /* type 2 */
@@ -219,5 +219,28 @@ Test(emu_msr, no_counters_and_no_rdpid)
 	f.v.sh.cr4 |= CR4_PCE;
 	cr_assert(fx_faults(&f, "0f33", VEC_GP, 0));
 	cr_assert(fx_faults(&f, "f30fc7f8", VEC_UD, -1));
+	fx_fini(&f);
+}
+
+/* SDM Vol. 3A, "x2APIC State Transitions" (10.12.5), figure 10-27. */
+Test(emu_msr, apic_base_changes_only_along_the_arrows)
+{
+	static const uint64_t state[] = { 0xfee00100, 0xfee00900, 0xfee00d00 };
+	static const bool legal[3][3] = { /* off, xAPIC, x2APIC */
+					  { true, true, false },
+					  { true, true, true },
+					  { true, false, true }
+	};
+	struct fx f;
+
+	fx_init(&f);
+	for (unsigned from = 0; from < 3; from++) {
+		for (unsigned to = 0; to < 3; to++) {
+			f.v.sh.apic_base = state[from];
+			cr_expect_eq(wrmsr(&f, 0x1b, state[to]),
+				     legal[from][to] ? EMU_OK : EMU_FAULT, "%u to %u", from, to);
+			cr_expect_eq(f.v.sh.apic_base, state[legal[from][to] ? to : from]);
+		}
+	}
 	fx_fini(&f);
 }

@@ -105,7 +105,7 @@ Test(lapic, reset_state)
 {
 	lapic_reset(l_dev);
 	cr_expect_eq(l_get(0x020), 3u << 24);
-	cr_expect_eq(l_get(0x030), 0x00050014);
+	cr_expect_eq(l_get(0x030), 0x01050014);
 	cr_expect_eq(l_get(0x0e0), 0xffffffff);
 	cr_expect_eq(l_get(L_SVR), 0xff);
 	for (uint32_t off = 0x320; off <= 0x370; off += 0x10)

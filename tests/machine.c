@@ -392,7 +392,7 @@ Test(machine, unmasking_lint0_lets_a_waiting_pic_interrupt_through)
 Test(machine, the_lapic_page_follows_ia32_apic_base)
 {
 	machine_set_apic_base(&mach_vm, mach_v, 0xfed40000u | 0x900);
-	cr_expect_eq(machine_mmio_read(&mach_vm, mach_v, 0xfed40030, 4), 0x00050014);
+	cr_expect_eq(machine_mmio_read(&mach_vm, mach_v, 0xfed40030, 4), 0x01050014);
 	cr_expect_eq(machine_mmio_read(&mach_vm, mach_v, 0xfee00030, 4), 0xffffffff);
 	machine_set_apic_base(&mach_vm, mach_v, 0xfed40000u | 0x100);
 	cr_expect_eq(machine_mmio_read(&mach_vm, mach_v, 0xfed40030, 4), 0xffffffff);

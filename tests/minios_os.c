@@ -327,21 +327,22 @@ static void compare_shells(const char *input, const char *transcript)
 Test(minios_os, shell_takes_lines_from_the_console, .timeout = 60)
 {
 	/* A typing error with its correction; a job in the background, seen and killed. */
-	compare_shells("helxx\b\blo\nsleep 60000 &\nps\nkill 3; wait\nps\n\nexit\n",
+	compare_shells("helxx\b\blo\nsleep 60000 &\nsleep 200\nps\nkill 3; wait\nps\n\nexit\n",
 		       "minios shell; help helps\n"
 		       "$ helxx\b \b\b \blo\n"
 		       "hello from process 2\n"
 		       "$ sleep 60000 &\n"
+		       "$ sleep 200\n"
 		       "$ ps\n"
 		       "  PID PARENT STATE   WAITS    NAME\n"
 		       "    1      0 BLOCKED child    sh\n"
 		       "    3      1 BLOCKED clock    sleep\n"
-		       "    4      1 RUNNING          ps\n"
+		       "    5      1 RUNNING          ps\n"
 		       "$ kill 3; wait\n"
 		       "$ ps\n"
 		       "  PID PARENT STATE   WAITS    NAME\n"
 		       "    1      0 BLOCKED child    sh\n"
-		       "    6      1 RUNNING          ps\n"
+		       "    7      1 RUNNING          ps\n"
 		       "$ \n"
 		       "$ exit\n");
 }

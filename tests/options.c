@@ -5,6 +5,7 @@
 #include <json-c/json.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -120,6 +121,25 @@ Test(options, account_tells_of_shadow_code_pages, .timeout = 60)
 		      4096 * opt_num(code, "pages"));
 	cr_expect_eq(opt_num(code, "scans"), exits_of(o, "scan"));
 	json_object_put(o);
+}
+
+Test(options, account_prints_shadow_code_pages, .timeout = 60)
+{
+	static struct child c;
+	unsigned pages = 0, patches = 0;
+	const char *line;
+
+	c = (struct child){ .argv = { child_ringside(), "run", "--stats", child_guest("minios"),
+				      "-append", "demo" },
+			    .seconds = 60 };
+	child_run(&c);
+	line = strstr(c.err, "\nshadow code pages: ");
+	cr_assert_not_null(line, "%s", c.err);
+	cr_assert_eq(sscanf(line, " shadow code pages: %u pages, %u patched", &pages, &patches), 2,
+		     "%s", line);
+	cr_expect_geq(pages, 2);
+	cr_expect_geq(patches, 10);
+	cr_expect_not_null(strstr(line, " verified, "), "%s", line);
 }
 
 /* ---- the terminal ---- */

@@ -28,15 +28,16 @@
 #define PK_STUB(n) (CG_CODE + 16 + 16 * (n)) /* entry for vector n < 48 */
 
 /* Selectors, with the RPL of their ring. */
-#define PK_CS0   0x08
-#define PK_DS0   0x10
-#define PK_CS3   0x1b
-#define PK_DS3   0x23
-#define PK_CS1   0x41
-#define PK_DS1   0x49
-#define PK_CS2   0x52
-#define PK_DS2   0x5a
-#define PK_GATE3 0x38 /* call gate of DPL 3 to ring 0, two parameters; PK_CALL_GATE() says where to */
+#define PK_CS0 0x08
+#define PK_DS0 0x10
+#define PK_CS3 0x1b
+#define PK_DS3 0x23
+#define PK_CS1 0x41
+#define PK_DS1 0x49
+#define PK_CS2 0x52
+#define PK_DS2 0x5a
+#define PK_GATE3 \
+	0x38 /* call gate of DPL 3 to ring 0, two parameters; PK_CALL_GATE() says where to */
 #define PK_GATE1 0x68 /* of DPL 1 to ring 0 */
 
 /* The words of a record, as pushed; SS:ESP only after a change of rings. */
@@ -47,7 +48,7 @@ struct pk_record {
 /* clang-format off */
 /*
  * Entries for vectors 0-47 and what they do: record; end after int $0x20; go on behind a trap or an
- * interrupt; after a fault go on where 0x180004 says, or end.
+ * interrupt; after a fault go on where 0x180004 says (not in a code segment of the LDT), or end.
  */
 #define PK_KERNEL                                                                \
 	"jmp 901f\n .balign 16\n"                                                \
@@ -61,6 +62,8 @@ struct pk_record {
 	"mov %cr2,%eax\n stosl\n mov 40(%esp),%ecx\n cmp $0x20,%ecx\n je 902f\n" \
 	"ja 903f\n mov $0x1e,%eax\n bt %ecx,%eax\n jc 903f\n mov 0x180004,%eax\n" \
 	"test %eax,%eax\n jz 902f\n mov %eax,48(%esp)\n"                         \
+	"mov 52(%esp),%eax\n and $7,%eax\n cmp $7,%eax\n jne 903f\n"            \
+	"movl $0x1b,52(%esp)\n"                                                 \
 	"903: pop %es\n pop %ds\n popal\n add $8,%esp\n iret\n"                  \
 	"902: pop %es\n pop %ds\n popal\n" DONE                                  \
 	"901: lgdt 0x2e00\n lidt 0x2f00\n mov $0x10,%eax\n mov %eax,%ds\n"       \
@@ -149,10 +152,10 @@ static inline void pk_load(struct cg *g, const uint8_t *code, const uint8_t *end
 }
 
 #define PK_LOAD(g, name) pk_load(g, name, name##_end)
-#define PK_RUN(g, name)                 \
-	do {                            \
-		PK_LOAD(g, name);       \
-		cg_go(g);               \
+#define PK_RUN(g, name)           \
+	do {                      \
+		PK_LOAD(g, name); \
+		cg_go(g);         \
 	} while (0)
 
 /* Run a guest that must die, with @says in its last sentence. */
@@ -179,13 +182,14 @@ static inline unsigned pk_code_at(struct cg *g, unsigned n, int delta)
 	return g->vm.ram[(pk_record(g, n)->eip + (uint32_t)delta) % CG_RAM];
 }
 
-#define PK_EXPECT(g, n, vec, err)                                                                \
-	do {                                                                                     \
-		const struct pk_record *r_ = pk_record(g, n);                                    \
-		cr_expect(r_->vector == (vec) && r_->error == (uint32_t)(err),                   \
-			  "record %u: vector %u error %#x at %#x cr2 %#x, not vector %u error %#x", \
-			  (unsigned)(n), r_->vector, r_->error, r_->eip, r_->cr2, (unsigned)(vec),   \
-			  (unsigned)(err));                                                      \
+#define PK_EXPECT(g, n, vec, err)                                                                 \
+	do {                                                                                      \
+		const struct pk_record *r_ = pk_record(g, n);                                     \
+		cr_expect(                                                                        \
+			r_->vector == (vec) && r_->error == (uint32_t)(err),                      \
+			"record %u: vector %u error %#x at %#x cr2 %#x, not vector %u error %#x", \
+			(unsigned)(n), r_->vector, r_->error, r_->eip, r_->cr2, (unsigned)(vec),  \
+			(unsigned)(err));                                                         \
 	} while (0)
 #define PK_EXPECT_PF(g, n, err, addr)                                                         \
 	do {                                                                                  \

@@ -86,7 +86,7 @@ int code_map_flat(struct vcpu *v);
 /* The same for the page of @gpa alone, unless it is executed from a copy by now. */
 int code_remap_flat(struct vcpu *v, gpa_t gpa);
 
-/* Patch rdtsc and rdtscp too, from now on (a TSC offset was set, or --tsc=trap). */
+/* Patch rdtsc too, from now on (a TSC offset was set, or --tsc=trap). */
 void code_patch_tsc(struct code *c);
 
 /* Function symbols are entries of pages that still hold what was loaded.  Call once after loading.

@@ -63,6 +63,7 @@ static const struct feature {
 	{ "ssse3", CPUID_1_ECX, 9, { "sse3" } },
 	{ "sse4.1", CPUID_1_ECX, 19, { "ssse3" } },
 	{ "sse4.2", CPUID_1_ECX, 20, { "sse4.1" } },
+	{ "x2apic", CPUID_1_ECX, 21, { "apic" } },
 	{ "movbe", CPUID_1_ECX, 22, { NULL } },
 	{ "popcnt", CPUID_1_ECX, 23, { NULL } },
 	{ "tsc-deadline", CPUID_1_ECX, 24, { "tsc", "apic" } },

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The board: which chips there are and how they are wired.  The I/O thread is in io.c. */
+/*
+ * The board: which chips there are and how they are wired.  Interrupts are in machine_irq.c, the
+ * I/O thread in io.c.
+ */
 #include "vmm/machine.h"
 
 #include <errno.h>
@@ -8,7 +11,6 @@
 #include <unistd.h>
 
 #include "vmm/machine_priv.h"
-#include "vmm/tsc.h"
 #include "vmm/vcpu.h"
 
 #define COM1_BASE     0x3f8
@@ -19,96 +21,11 @@
 #define RTC_IRQ       8
 #define DEBUGCON_PORT 0xe9
 
+#define APIC_BASE_EXTD   0x400u
 #define APIC_BASE_ENABLE 0x800u
 #define APIC_BASE_ADDR   0xffffff000u
 
-/* Ask @v to look at its interrupt controllers. */
-static void board_raise(struct machine *m, struct vcpu *v)
-{
-	atomic_store(&v->irq_pending, true);
-	/* The vCPU that is making this very access looks by itself before it resumes. */
-	if (v != m->accessing)
-		vcpu_kick(v);
-}
-
-static bool has_interrupt_locked(const struct machine *m, const struct vcpu *v)
-{
-	return lapic_pending(v->lapic) >= 0 ||
-	       (lapic_accepts_extint(v->lapic) && pic_pending(m->pic));
-}
-
 /* ---- The wires ---- */
-
-/* The PIC's INTR goes to LINT0 of every LAPIC. */
-static void wire_intr(void *arg, bool level)
-{
-	struct machine *m = arg;
-
-	for (unsigned i = 0; i < m->vm->vcpus; i++) {
-		struct vcpu *v = m->vm->vcpu[i];
-
-		lapic_lint(v->lapic, 0, level);
-		if (level && lapic_accepts_extint(v->lapic))
-			board_raise(m, v);
-	}
-}
-
-static void wire_lapic_notify(void *arg)
-{
-	struct vcpu *v = arg;
-
-	board_raise(v->vm->machine, v);
-}
-
-static void wire_lapic_nmi(void *arg)
-{
-	struct vcpu *v = arg;
-
-	atomic_store(&v->nmi_pending, true);
-	vcpu_kick(v);
-}
-
-static uint64_t wire_lapic_tsc(void *arg)
-{
-	struct vcpu *v = arg;
-
-	/* The vCPU's thread may be writing it: either value is right then, a torn one is not. */
-	return tsc_read() + __atomic_load_n(&v->sh.tsc_offset, __ATOMIC_RELAXED);
-}
-
-static uint64_t wire_lapic_tsc_to_ns(void *arg, uint64_t tsc)
-{
-	struct vcpu *v = arg;
-	uint64_t tsc_now = wire_lapic_tsc(v), now = timers_now(&v->vm->timers);
-	uint64_t ahead = tsc > tsc_now ? tsc - tsc_now : 0;
-
-	/* A deadline centuries away must not wrap into the past. */
-	if (ahead > UINT64_MAX / 8)
-		return TIMER_NEVER;
-	/* Rounded up: waking before the deadline would only mean waking twice. */
-	return now + tsc_to_ns(ahead) + 1;
-}
-
-static void wire_lapic_send_ipi(void *arg, uint32_t icr, uint8_t dest)
-{
-	struct vcpu *from = arg;
-	struct vm *vm = from->vm;
-	struct lapic *lowest = NULL;
-	bool one = (icr & 0x700) == 0x100; /* lowest priority: a single one of the targets */
-
-	for (unsigned i = 0; i < vm->vcpus; i++) {
-		struct lapic *l = vm->vcpu[i]->lapic;
-
-		if (!lapic_ipi_targets(l, from->lapic, icr, dest))
-			continue;
-		if (!one)
-			lapic_receive_ipi(l, icr);
-		else if (!lowest || lapic_tpr(l) < lapic_tpr(lowest))
-			lowest = l;
-	}
-	if (lowest)
-		lapic_receive_ipi(lowest, icr);
-}
 
 static void wire_uart_tx(void *arg, uint8_t byte)
 {
@@ -172,28 +89,9 @@ static void board_firmware(struct machine *m)
 	/* The account is the guest's. */
 	for (size_t i = 0; i < pio->count; i++)
 		pio->range[i].reads = pio->range[i].writes = 0;
+	ioapic_set_id(m->ioapic, (uint8_t)m->vm->vcpus); /* unlike any local APIC's */
 	if (m->vm->vcpus)
 		lapic_set_virtual_wire(m->vm->vcpu[0]->lapic);
-}
-
-static int board_lapics(struct machine *m)
-{
-	for (unsigned i = 0; i < m->vm->vcpus; i++) {
-		struct vcpu *v = m->vm->vcpu[i];
-		const struct lapic_host host = {
-			.notify = wire_lapic_notify,
-			.nmi = wire_lapic_nmi,
-			.tsc = wire_lapic_tsc,
-			.tsc_to_ns = wire_lapic_tsc_to_ns,
-			.send_ipi = wire_lapic_send_ipi,
-			.arg = v,
-		};
-
-		v->lapic = lapic_new((uint8_t)v->id, &m->vm->timers, &host);
-		if (!v->lapic)
-			return -ENOMEM;
-	}
-	return 0;
 }
 
 static int board_chips(struct machine *m)
@@ -202,12 +100,11 @@ static int board_chips(struct machine *m)
 	struct bus *pio = &m->vm->pio;
 	struct timers *ts = &m->vm->timers;
 
-	if (!(m->pic = pic_new(pio, wire_intr, m)) ||
-	    !(m->pit = pit_new(pio, pic_line(m->pic, PIT_IRQ), ts)) ||
-	    !(m->rtc = rtc_new(pio, pic_line(m->pic, RTC_IRQ), ts, wall_ns, NULL,
+	if (!(m->pit = pit_new(pio, board_isa_line(m, PIT_IRQ), ts)) ||
+	    !(m->rtc = rtc_new(pio, board_isa_line(m, RTC_IRQ), ts, wall_ns, NULL,
 			       m->vm->ram_len)) ||
-	    !(m->i8042 = i8042_new(pio, pic_line(m->pic, I8042_IRQ), wire_reset, m)) ||
-	    !(m->uart = uart_new(pio, COM1_BASE, pic_line(m->pic, COM1_IRQ), ts, &com1)) ||
+	    !(m->i8042 = i8042_new(pio, board_isa_line(m, I8042_IRQ), wire_reset, m)) ||
+	    !(m->uart = uart_new(pio, COM1_BASE, board_isa_line(m, COM1_IRQ), ts, &com1)) ||
 	    !(m->debugcon = debugcon_new(pio, wire_debugcon_tx, m)) ||
 	    !(m->exitport = exitport_new(pio, wire_exit, m)))
 		return -ENOMEM;
@@ -226,7 +123,7 @@ int machine_create(struct vm *vm, const struct machine_config *cfg)
 	vm->machine = m;
 	err = io_init(m);
 	if (!err)
-		err = board_lapics(m);
+		err = board_interrupts(m);
 	if (!err)
 		err = board_chips(m);
 	if (err) {
@@ -273,45 +170,13 @@ void machine_destroy(struct vm *vm)
 	i8042_free(m->i8042);
 	rtc_free(m->rtc);
 	pit_free(m->pit);
-	pic_free(m->pic);
-	for (unsigned i = 0; i < vm->vcpus; i++) {
-		lapic_free(vm->vcpu[i]->lapic);
-		vm->vcpu[i]->lapic = NULL;
-	}
+	board_interrupts_free(m);
 	io_destroy(m);
 	/* The ranges point at what was just freed. */
 	bus_init(&vm->pio, vm->pio.name);
+	bus_init(&vm->mmio, vm->mmio.name);
 	free(m);
 	vm->machine = NULL;
-}
-
-/* ---- Interrupts ---- */
-
-int machine_ack_interrupt(struct vm *vm, struct vcpu *v)
-{
-	struct machine *m = vm->machine;
-	int vector = -1;
-
-	vm_lock(vm);
-	if (lapic_pending(v->lapic) >= 0)
-		vector = lapic_ack(v->lapic);
-	else if (lapic_accepts_extint(v->lapic) && pic_pending(m->pic))
-		vector = pic_ack(m->pic);
-	/* Setters hold the lock too, so taking the hint back loses nothing. */
-	atomic_store(&v->irq_pending, has_interrupt_locked(m, v));
-	vm_unlock(vm);
-	return vector;
-}
-
-bool machine_has_interrupt(struct vm *vm, struct vcpu *v)
-{
-	bool has;
-
-	vm_lock(vm);
-	has = has_interrupt_locked(vm->machine, v);
-	atomic_store(&v->irq_pending, has);
-	vm_unlock(vm);
-	return has;
 }
 
 /* ---- Accesses ---- */
@@ -356,8 +221,8 @@ static bool is_lapic(const struct vcpu *v, gpa_t gpa, unsigned width, uint32_t *
 {
 	uint64_t base = v->sh.apic_base;
 
-	if (!v->lapic || !(base & APIC_BASE_ENABLE) || gpa < (base & APIC_BASE_ADDR) ||
-	    gpa - (base & APIC_BASE_ADDR) > PAGE_SIZE - width)
+	if (!v->lapic || (base & (APIC_BASE_ENABLE | APIC_BASE_EXTD)) != APIC_BASE_ENABLE ||
+	    gpa < (base & APIC_BASE_ADDR) || gpa - (base & APIC_BASE_ADDR) > PAGE_SIZE - width)
 		return false;
 	*off = (uint32_t)(gpa - (base & APIC_BASE_ADDR));
 	return true;
@@ -383,9 +248,7 @@ void machine_mmio_write(struct vm *vm, struct vcpu *v, gpa_t gpa, unsigned width
 	access_begin(vm, v);
 	if (is_lapic(v, gpa, width, &off)) {
 		lapic_mmio_write(v->lapic, off, width, val);
-		/* Unmasking LINT0, say, lets through what waited at the PIC. */
-		if (has_interrupt_locked(vm->machine, v))
-			atomic_store(&v->irq_pending, true);
+		board_lapic_written(vm->machine, v);
 	} else {
 		bus_write(&vm->mmio, gpa, width, val);
 	}
@@ -396,10 +259,30 @@ void machine_set_apic_base(struct vm *vm, struct vcpu *v, uint64_t val)
 {
 	access_begin(vm, v);
 	v->sh.apic_base = val;
-	lapic_set_hw_enabled(v->lapic, val & APIC_BASE_ENABLE);
-	if (has_interrupt_locked(vm->machine, v))
-		atomic_store(&v->irq_pending, true);
+	lapic_set_mode(v->lapic, val & APIC_BASE_ENABLE, val & APIC_BASE_EXTD);
+	board_lapic_written(vm->machine, v);
 	access_end(vm);
+}
+
+int machine_x2apic_read(struct vm *vm, struct vcpu *v, uint32_t msr, uint64_t *val)
+{
+	int err;
+
+	access_begin(vm, v);
+	err = lapic_msr_read(v->lapic, msr, val);
+	access_end(vm);
+	return err;
+}
+
+int machine_x2apic_write(struct vm *vm, struct vcpu *v, uint32_t msr, uint64_t val)
+{
+	int err;
+
+	access_begin(vm, v);
+	err = lapic_msr_write(v->lapic, msr, val);
+	board_lapic_written(vm->machine, v);
+	access_end(vm);
+	return err;
 }
 
 void machine_set_tsc_deadline(struct vm *vm, struct vcpu *v, uint64_t tsc)

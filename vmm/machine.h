@@ -33,6 +33,11 @@ void machine_destroy(struct vm *vm);
 int machine_ack_interrupt(struct vm *vm, struct vcpu *v);
 /* Is there one to take?  Same rules, without acknowledging. */
 bool machine_has_interrupt(struct vm *vm, struct vcpu *v);
+/*
+ * @v takes the NMI it was told of: v->nmi_pending goes back to false, and the account knows.
+ * Returns whether there was one.  Takes the device lock.
+ */
+bool machine_ack_nmi(struct vm *vm, struct vcpu *v);
 
 /* Port and memory I/O on behalf of @v; take the device lock, route the LAPIC page to v's own. */
 uint32_t machine_pio_read(struct vm *vm, struct vcpu *v, uint16_t port, unsigned width);
@@ -40,7 +45,11 @@ void machine_pio_write(struct vm *vm, struct vcpu *v, uint16_t port, unsigned wi
 uint32_t machine_mmio_read(struct vm *vm, struct vcpu *v, gpa_t gpa, unsigned width);
 void machine_mmio_write(struct vm *vm, struct vcpu *v, gpa_t gpa, unsigned width, uint32_t val);
 
-/* IA32_APIC_BASE and IA32_TSC_DEADLINE. */
+/* The local APIC's MSRs in x2APIC mode, 0x800-0x8ff.  Return 0, or -EINVAL for #GP. */
+int machine_x2apic_read(struct vm *vm, struct vcpu *v, uint32_t msr, uint64_t *val);
+int machine_x2apic_write(struct vm *vm, struct vcpu *v, uint32_t msr, uint64_t val);
+
+/* IA32_APIC_BASE (a legal value: msr.c checks the transition) and IA32_TSC_DEADLINE. */
 void machine_set_apic_base(struct vm *vm, struct vcpu *v, uint64_t val);
 void machine_set_tsc_deadline(struct vm *vm, struct vcpu *v, uint64_t tsc);
 uint64_t machine_tsc_deadline(struct vm *vm, struct vcpu *v);

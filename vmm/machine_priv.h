@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What machine.c (the board) and io.c (its I/O thread) share; nobody else includes it. */
+/*
+ * What machine.c (the board), machine_irq.c (its interrupts) and io.c (its I/O thread) share;
+ * nobody else includes it.
+ */
 #ifndef RINGSIDE_VMM_MACHINE_PRIV_H
 #define RINGSIDE_VMM_MACHINE_PRIV_H
 
@@ -30,11 +33,14 @@ struct io {
 	struct console_out out[OUT_COUNT];
 };
 
+#define ISA_IRQS 16
+
 struct machine {
 	struct vm *vm;
 	struct machine_config cfg;
 	struct uart *uart;
 	struct pic *pic;
+	struct ioapic *ioapic;
 	struct pit *pit;
 	struct rtc *rtc;
 	struct i8042 *i8042;
@@ -42,8 +48,25 @@ struct machine {
 	struct exitport *exitport;
 	struct vcpu *accessing; /* on whose behalf a device is being called; NULL: a timer's or
 				   input's */
+	struct {
+		struct irq_line pic, ioapic;
+		bool level;
+		/* For the account: requests at the PIC since the last acknowledge of this line. */
+		uint64_t since_ns, times;
+	} isa[ISA_IRQS];
+	struct irq_line intr_pin; /* IOAPIC pin 0: the PIC's INTR */
 	struct io io;
 };
+
+/* PIC, IOAPIC and local APICs, and the wires between them.  Returns 0 or negative errno. */
+int board_interrupts(struct machine *m);
+void board_interrupts_free(struct machine *m);
+/* ISA interrupt request @irq: to the PIC, and to the IOAPIC (IRQ 0 to pin 2). */
+struct irq_line board_isa_line(struct machine *m, unsigned irq);
+/* Ask @v to look at its interrupt controllers.  Lock held. */
+void board_raise(struct machine *m, struct vcpu *v);
+/* @v wrote to its local APIC: what it held off may come through now.  Lock held. */
+void board_lapic_written(struct machine *m, struct vcpu *v);
 
 /* Returns 0 or negative errno. */
 int io_init(struct machine *m);

@@ -17,6 +17,7 @@ struct engine;
 struct handoff;
 struct lapic;
 struct exit;
+struct irq_stats;
 
 /* An exception or interrupt on its way into the guest. */
 struct event {
@@ -72,6 +73,7 @@ struct vcpu {
 	struct engine *engine;
 	struct handoff *handoff; /* of the world engine */
 	struct lapic *lapic;
+	struct irq_stats *irq_stats; /* of the machine; NULL in tests */
 	struct account *account;  /* counts its exits; may be NULL in tests */
 	struct trace *trace;      /* its last exits; may be NULL in tests */
 	uint32_t tlb_gen;         /* counts what flushes the TLB; shadow.c compares */

@@ -114,25 +114,32 @@ static uint16_t pit_count(void)
 	return (uint16_t)(low | inb(0x40) << 8);
 }
 
+/* Once, over 10 ms. */
+static uint32_t tsc_khz_sample(void)
+{
+	uint16_t first = pit_count(), now;
+	uint64_t t0 = rdtsc(), t1;
+
+	do {
+		now = pit_count();
+		t1 = rdtsc();
+	} while ((uint16_t)(first - now) < 12000);
+	/* 1.193182 MHz is 105/88 */
+	return div64((t1 - t0) * 1000, (uint16_t)(first - now) * 88u / 105u);
+}
+
 uint32_t tsc_khz(void)
 {
-	uint16_t first, now;
-	uint64_t t0, t1;
-	uint32_t us;
+	uint64_t khz[7];
 
 	outb(0x43, 0x34); /* channel 0, low then high byte, mode 2 */
 	outb(0x40, 0);    /* divisor 65536: 54.9 ms */
 	outb(0x40, 0);
 	while (pit_count() > 65000)
 		; /* it has begun to count down from the new value */
-	first = pit_count();
-	t0 = rdtsc();
-	do {
-		now = pit_count();
-		t1 = rdtsc();
-	} while ((uint16_t)(first - now) < 48000);
-	us = (uint16_t)(first - now) * 88u / 105u; /* 1.193182 MHz is 105/88 */
-	return div64((t1 - t0) * 1000, us);
+	for (unsigned i = 0; i < 7; i++)
+		khz[i] = tsc_khz_sample();
+	return (uint32_t)median(khz, 7);
 }
 
 #define LAPIC(r) (*(volatile uint32_t *)(0xfee00000u + (r)))

@@ -2,7 +2,7 @@
 /* Run the measurements, or with only=NAME on the command line that one, and print their medians. */
 #include "bench.h"
 
-static void sort(uint64_t *v, unsigned n)
+uint64_t median(uint64_t *v, unsigned n)
 {
 	for (unsigned i = 1; i < n; i++)
 		for (unsigned k = i; k && v[k] < v[k - 1]; k--) {
@@ -11,17 +11,17 @@ static void sort(uint64_t *v, unsigned n)
 			v[k] = v[k - 1];
 			v[k - 1] = x;
 		}
+	return v[n / 2];
 }
 
 static void run(const struct bench *b)
 {
-	uint64_t cycles[BATCHES];
+	static uint64_t cycles[BATCHES_MAX];
 
 	b->fn(b->n); /* so that code and tables are warm */
-	for (unsigned i = 0; i < BATCHES; i++)
+	for (unsigned i = 0; i < b->batches; i++)
 		cycles[i] = b->fn(b->n);
-	sort(cycles, BATCHES);
-	print("%s %u %u\n", b->name, div64(cycles[BATCHES / 2], b->n), b->n * BATCHES);
+	print("%s %u %u\n", b->name, div64(median(cycles, b->batches), b->n), b->n * b->batches);
 }
 
 /* What follows "only=" on the command line.  Multiboot 0.6.96, "Boot information format" (3.3). */

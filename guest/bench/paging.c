@@ -231,22 +231,24 @@ static uint64_t bench_compute_kernel(unsigned n)
 static uint64_t bench_compute_user(unsigned n)
 {
 	compute_setup();
-	return TIME(run_user(user_compute, WORDS, n));
+	/* Timed at ring 3: the way there and back is not what is measured. */
+	run_user(user_compute, WORDS, n);
+	return *(volatile uint64_t *)USER_STACK;
 }
 
 const struct bench paging_benches[] = {
-	{ "pf_demand", bench_pf_demand, 256 },
-	{ "pf_skip_user", bench_pf_skip_user, 256 },
-	{ "pf_skip_kernel", bench_pf_skip_kernel, 256 },
-	{ "mmap64", bench_mmap, 8 },
-	{ "munmap64", bench_munmap, 8 },
-	{ "switch_kernel", bench_switch_kernel, 100 },
-	{ "switch_user", bench_switch_user, 100 },
-	{ "fork_exit", bench_fork_exit, 10 },
-	{ "fork_exit_cold", bench_fork_exit_cold, 10 },
-	{ "code_kernel", bench_code_kernel, 32 },
-	{ "code_user", bench_code_user, 32 },
-	{ "compute_kernel", bench_compute_kernel, 200 },
-	{ "compute_user", bench_compute_user, 200 },
-	{ NULL, NULL, 0 },
+	{ "pf_demand", bench_pf_demand, 16, 101 },
+	{ "pf_skip_user", bench_pf_skip_user, 32, 101 },
+	{ "pf_skip_kernel", bench_pf_skip_kernel, 32, 101 },
+	{ "mmap64", bench_mmap, 1, 51 },
+	{ "munmap64", bench_munmap, 1, 51 },
+	{ "switch_kernel", bench_switch_kernel, 8, 101 },
+	{ "switch_user", bench_switch_user, 8, 101 },
+	{ "fork_exit", bench_fork_exit, 1, 51 },
+	{ "fork_exit_cold", bench_fork_exit_cold, 1, 51 },
+	{ "code_kernel", bench_code_kernel, 8, 41 },
+	{ "code_user", bench_code_user, 8, 41 },
+	{ "compute_kernel", bench_compute_kernel, 10, 301 },
+	{ "compute_user", bench_compute_user, 10, 301 },
+	{ NULL, NULL, 0, 0 },
 };

@@ -52,11 +52,11 @@ static uint64_t bench_timer_halted(unsigned n)
 }
 
 const struct bench trap_benches[] = {
-	{ "cli_sti", bench_cli_sti, 500 },
-	{ "pushf_popf", bench_pushf_popf, 500 },
-	{ "port_in", bench_port_in, 500 },
-	{ "null_syscall", bench_null_syscall, 500 },
-	{ "timer_busy", bench_timer_busy, 10 },
-	{ "timer_halted", bench_timer_halted, 10 },
-	{ NULL, NULL, 0 },
+	{ "cli_sti", bench_cli_sti, 32, 151 },
+	{ "pushf_popf", bench_pushf_popf, 32, 151 },
+	{ "port_in", bench_port_in, 32, 151 },
+	{ "null_syscall", bench_null_syscall, 32, 151 },
+	{ "timer_busy", bench_timer_busy, 1, 101 },
+	{ "timer_halted", bench_timer_halted, 1, 101 },
+	{ NULL, NULL, 0, 0 },
 };

@@ -25,21 +25,22 @@ static void msw(void)
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		RUN(CODE3("", "lmsw %ax; movl %cr0, %ecx", RESTORE), name("lmsw/%04x", words[i]),
 		    .eax = words[i]);
-		RUN(CODE3("movl $0x1f, %ecx; movl %ecx, %cr0", "lmsw %ax; movl %cr0, %ecx", RESTORE),
+		RUN(CODE3("movl $0x1f, %ecx; movl %ecx, %cr0", "lmsw %ax; movl %cr0, %ecx",
+			  RESTORE),
 		    name("lmsw/set/%04x", words[i]), .eax = words[i]);
 	}
 	*arena(0) = 0x000e;
 	RUN(CODE3("", "lmsw (%ebx); smswl %ecx", RESTORE), "lmsw/memory");
-	RUN(CODE3("movl $0x1b, %ecx; movl %ecx, %cr0", "clts; movl %cr0, %ecx", RESTORE), "clts/set");
+	RUN(CODE3("movl $0x1b, %ecx; movl %ecx, %cr0", "clts; movl %cr0, %ecx", RESTORE),
+	    "clts/set");
 	RUN(CODE3("", "clts; movl %cr0, %ecx", RESTORE), "clts/clear");
 }
 
 static void cr0(void)
 {
 	static const uint32_t values[] = {
-		0x00000001, 0x00000011, 0x0000001f, 0x00000031, 0x00010011, 0x00040011,
-		0x00050033, 0x40000011, 0x60000011, 0x20000011, 0x1ffaffd1,
-		0x00000051, 0x00000411, 0x00020011,
+		0x00000001, 0x00000011, 0x0000001f, 0x00000031, 0x00010011, 0x00040011, 0x00050033,
+		0x40000011, 0x60000011, 0x20000011, 0x1ffaffd1, 0x00000051, 0x00000411, 0x00020011,
 	};
 
 	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
@@ -97,13 +98,15 @@ static void dr(void)
 		 "movl %db0, %ebp; movl %db1, %edx; movl %db2, %ecx; movl %db3, %eax"),
 	    "mov dr0-3");
 	RUN(CODE("xorl %ecx, %ecx; movl %ecx, %db0; movl %ecx, %db1; movl %ecx, %db2;"
-		 "movl %ecx, %db3"), "mov dr0-3/0", .hide = RF | ARITH);
+		 "movl %ecx, %db3"),
+	    "mov dr0-3/0", .hide = RF | ARITH);
 	for (size_t i = 0; i < sizeof(dr6) / sizeof(dr6[0]); i++)
 		RUN(CODE("movl %eax, %db6; movl %db6, %ecx"), name("mov dr6/%08x", dr6[i]),
 		    .eax = dr6[i]);
 	RUN(CODE("movl %db7, %eax"), "mov from dr7/reset");
 	for (size_t i = 0; i < sizeof(dr7) / sizeof(dr7[0]); i++)
-		RUN(CODE3("", "movl %eax, %db7; movl %db7, %ecx", "movl $0x400, %edx; movl %edx, %db7"),
+		RUN(CODE3("", "movl %eax, %db7; movl %db7, %ecx",
+			  "movl $0x400, %edx; movl %edx, %db7"),
 		    name("mov dr7/%08x", dr7[i]), .eax = dr7[i]);
 	RUN(CODE3("movl $0xffff0ff0, %eax; movl %eax, %db6", ".byte 0x0f, 0x21, 0xe0", ""),
 	    "mov from dr4/alias of dr6");
@@ -111,7 +114,8 @@ static void dr(void)
 	RUN(CODE3("movl $0x4001, %eax", ".byte 0x0f, 0x23, 0xe0; movl %db6, %ecx", ""),
 	    "mov to dr4/alias of dr6");
 	RUN(CODE3("movl $0x500, %eax", ".byte 0x0f, 0x23, 0xe8; movl %db7, %ecx",
-		  "movl $0x400, %edx; movl %edx, %db7"), "mov to dr5/alias of dr7");
+		  "movl $0x400, %edx; movl %edx, %db7"),
+	    "mov to dr5/alias of dr7");
 	WRITE_CR(4, 8); /* DE */
 	RUN(CODE(".byte 0x0f, 0x21, 0xe0"), "mov from dr4/de");
 	RUN(CODE(".byte 0x0f, 0x21, 0xe8"), "mov from dr5/de");

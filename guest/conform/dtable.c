@@ -9,11 +9,11 @@
  * Load a table register from the arena, store it at arena + 0x10, and put the real one back.  The
  * GDT is not consulted in between, and no interrupt or exception comes.
  */
-#define LOAD(load, store, good, what)                                                       \
-	do {                                                                                \
-		*arena(0) = 0x56781234;                                                     \
-		*arena(4) = 0xffff9abc;                                                     \
-		RUN(CODE(load " (%ebx)\n" store " 0x10(%ebx)\n" good), what);               \
+#define LOAD(load, store, good, what)                                         \
+	do {                                                                  \
+		*arena(0) = 0x56781234;                                       \
+		*arena(4) = 0xffff9abc;                                       \
+		RUN(CODE(load " (%ebx)\n" store " 0x10(%ebx)\n" good), what); \
 	} while (0)
 
 static void tables(void)

@@ -184,5 +184,6 @@ boot_stack:
 	.globl	frame16
 frame16:
 	.skip	12
+	.globl	runner_esp
 runner_esp:
 	.skip	4

@@ -50,6 +50,16 @@ static void no_fpu(void)
 	WRITE_CR(0, 0x11);
 	RUN(CODE3(CR0_WITH("2"), "fwait", CR0_BACK), "wait/mp");
 	WRITE_CR(0, 0x11);
+	/* SSE: #UD without CR4.OSFXSR or with CR0.EM, #NM with TS. */
+	WRITE_CR(4, 0);
+	RUN(CODE("xorps %xmm0, %xmm0"), "#UD/sse,osfxsr=0");
+	WRITE_CR(4, 0x200);
+	RUN(CODE("xorps %xmm0, %xmm0"), "sse/osfxsr=1");
+	RUN(CODE3(CR0_WITH("4"), "xorps %xmm0, %xmm0", CR0_BACK), "#UD/sse,em");
+	WRITE_CR(0, 0x11);
+	RUN(CODE3(CR0_WITH("8"), "xorps %xmm0, %xmm0", CR0_BACK), "#NM/sse,ts");
+	WRITE_CR(0, 0x11);
+	WRITE_CR(4, 0);
 }
 
 /* RF in the pushed image: set for faults, as it was for the others. */
@@ -82,7 +92,8 @@ static void double_faults(void)
 	set_vector(11, 0, 0, 0);
 	RUN(CODE("movl %eax, %es"), "#DF/#NP without gate", .eax = SEL_DATA_NP, .no_eip = true);
 	set_vector(0, 0, 0, 0);
-	RUN(CODE("divl %ecx"), "#DF/#DE without gate", .ecx = 0, .hide = ARITH | RF, .no_eip = true);
+	RUN(CODE("divl %ecx"), "#DF/#DE without gate", .ecx = 0, .hide = ARITH | RF,
+	    .no_eip = true);
 	/* Benign ones only hand on: the second exception is served. */
 	set_vector(6, 0, 0, 0);
 	RUN(CODE("ud2"), "#GP/#UD without gate");

@@ -85,7 +85,8 @@ static void direct(void)
 	RUN(CODE("lcall $0x10, $target32"), "lcall direct/data");
 	RUN(CODE(".byte 0xff, 0xe9"), "ljmp/register");
 	RUN(CODE(".byte 0xff, 0xd9"), "lcall/register");
-	/* The operand runs over the limit of its segment; QEMU, which has no limits, finds a target. */
+	/* The operand runs over the limit of its segment; QEMU, which has no limits, finds a
+	 * target. */
 	*arena(0x3c) = (uint32_t)target32;
 	*arena(0x40) = SEL_CODE;
 	RUN(CODE("ljmpl *%fs:0x3c"), "ljmp/operand over limit", .fs = SEL_SMALL);
@@ -105,24 +106,33 @@ static void direct(void)
 /* The frame of a call: two items, each as wide as the operand, and that RETF finds its way back. */
 static void frames(void)
 {
-	RUN(CODE("lcall $0x08, $1f; jmp 2f; 1: movl (%esp), %eax; subl $2f, %eax; movzwl 4(%esp), %ecx;"
-		 "lretl; 2: nop"), "lcall,lret 32", .hide = RF | ARITH, .no_regs = true);
-	RUN(CODE("lcall $0x08, $1f; 2: jmp 3f; 1: popl %eax; subl $2b, %eax; popl %ecx; movzwl %cx, %ecx;"
-		 "3: nop"), "lcall 32/frame", .hide = RF | ARITH);
+	RUN(CODE("lcall $0x08, $1f; jmp 2f; 1: movl (%esp), %eax; subl $2f, %eax; movzwl 4(%esp), "
+		 "%ecx;"
+		 "lretl; 2: nop"),
+	    "lcall,lret 32", .hide = RF | ARITH, .no_regs = true);
+	RUN(CODE("lcall $0x08, $1f; 2: jmp 3f; 1: popl %eax; subl $2b, %eax; popl %ecx; movzwl "
+		 "%cx, %ecx;"
+		 "3: nop"),
+	    "lcall 32/frame", .hide = RF | ARITH);
 	RUN(CODE("pushl %cs; pushl $1f; lretl; ud2; 1: nop"), "lret 32");
-	RUN(CODE("pushl $0; pushl $0; pushl %cs; pushl $1f; lretl $8; ud2; 1: nop"), "lret 32/imm 8");
+	RUN(CODE("pushl $0; pushl $0; pushl %cs; pushl $1f; lretl $8; ud2; 1: nop"),
+	    "lret 32/imm 8");
 	RUN(CODE("pushl $0; pushl %cs; pushl $1f; lretl $2; ud2; 1: nop"), "lret 32/imm 2");
-	/* 16 bits wide.  Addresses come in 32-bit registers: the linker has no 16-bit differences. */
+	/* 16 bits wide.  Addresses come in 32-bit registers: the linker has no 16-bit differences.
+	 */
 	*arena(4) = SEL_CODE16;
 	RUN(CODE16("movl $1f - " TEXT(CODE16_BASE) ", %eax; addr32 movw %ax, 2(%ebx)",
-		   "addr32 lcallw *2(%ebx); 2: jmp 3f; 1: movl $2b - " TEXT(CODE16_BASE) ", %edx;"
-		   "popw %ax; subw %dx, %ax; popw %cx; 3: nop"),
+		   "addr32 lcallw *2(%ebx); 2: jmp 3f; 1: movl $2b - " TEXT(
+			   CODE16_BASE) ", %edx;"
+					"popw %ax; subw %dx, %ax; popw %cx; 3: nop"),
 	    "lcall 16/frame", .cs = SEL_CODE16, .hide = RF | ARITH, .no_regs = true);
 	RUN(CODE16("movl $1f - " TEXT(CODE16_BASE) ", %eax; pushw %cs; pushw %ax; xorl %eax, %eax",
-		   "lretw; ud2; 1: nop"), "lret 16", .cs = SEL_CODE16, .hide = RF | ARITH);
+		   "lretw; ud2; 1: nop"),
+	    "lret 16", .cs = SEL_CODE16, .hide = RF | ARITH);
 	RUN(CODE16("movl $1f - " TEXT(CODE16_BASE) ", %eax; pushw %dx; pushw %cs; pushw %ax;"
-		   "xorl %eax, %eax", "lretw $2; ud2; 1: nop"), "lret 16/imm 2", .cs = SEL_CODE16,
-	    .hide = RF | ARITH);
+						   "xorl %eax, %eax",
+		   "lretw $2; ud2; 1: nop"),
+	    "lret 16/imm 2", .cs = SEL_CODE16, .hide = RF | ARITH);
 	/* Through a gate: the frame is as wide as the gate says. */
 	RUN(CODE16("", "lcall $0xb0, $0; nop"), "lcall 16/call gate 32", .cs = SEL_CODE16);
 	RUN(CODE("lcallw $0xb8, $0"), "lcall/opsize16/call gate 16");
@@ -132,7 +142,7 @@ static void returns(void)
 {
 	for (size_t i = 0; i < SELECTORS; i++) {
 		if ((selectors[i].sel & 3 && selectors[i].sel != 3) || /* an outer level: later */
-		    selectors[i].sel == SEL_CODE_SMALL) /* "lret/over limit" */
+		    selectors[i].sel == SEL_CODE_SMALL)                /* "lret/over limit" */
 			continue;
 		*stack(0) = (uint32_t)target32;
 		*stack(4) = 0xffff0000 | selectors[i].sel;

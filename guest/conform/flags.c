@@ -7,8 +7,10 @@
 
 /* All flags that can be set at all without consequences for the case itself. */
 static const uint32_t images[] = {
-	0,  2,  CF, ARITH, DF, IF, IOPL1, IOPL3, NT, NT | IOPL3 | IF, RF, AC, ID, VIF, VIP, VIF | VIP,
-	VM, 0xffffffff & ~TF, 0x8028, 0xffc00000,
+	0,      2,          CF,  ARITH,           DF, IF,
+	IOPL1,  IOPL3,      NT,  NT | IOPL3 | IF, RF, AC,
+	ID,     VIF,        VIP, VIF | VIP,       VM, 0xffffffff & ~TF,
+	0x8028, 0xffc00000,
 };
 #define IMAGES (sizeof(images) / sizeof(images[0]))
 
@@ -56,7 +58,8 @@ static void popf(void)
 
 static void pushf(void)
 {
-	static const uint32_t flags[] = { 2, 0x8d7, 0xed7, 0x3002, 0x7202, AC | 2, ID | 2, AC | ID | 0x7ed7 };
+	static const uint32_t flags[] = { 2,      0x8d7,  0xed7,  0x3002,
+					  0x7202, AC | 2, ID | 2, AC | ID | 0x7ed7 };
 
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
 		RUN(CODE("pushfl"), name("pushf32/%08x", flags[i]), .eflags = flags[i]);

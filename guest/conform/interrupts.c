@@ -39,11 +39,11 @@ static void pend(void)
 	} while (!(inb(0x20) & 1));
 }
 
-#define PENDING(code, what, ...)           \
-	do {                               \
-		pend();                    \
+#define PENDING(code, what, ...)              \
+	do {                                  \
+		pend();                       \
 		RUN(code, what, __VA_ARGS__); \
-		pic_init();                \
+		pic_init();                   \
 	} while (0)
 
 void cases_interrupts(void)

@@ -45,7 +45,8 @@ static void targets(void)
 		frame((uint32_t)target32, 0xffff0000 | selectors[i].sel, 2);
 		RUN(CODE("iretl"), name("iret/%s", selectors[i].what));
 		frame(selectors[i].sel << 16 | 0x10, 2, 2);
-		if (selectors[i].sel != SEL_CODE_OLD && selectors[i].sel != SEL_EXEC && selectors[i].sel != SEL_CONF)
+		if (selectors[i].sel != SEL_CODE_OLD && selectors[i].sel != SEL_EXEC &&
+		    selectors[i].sel != SEL_CONF)
 			RUN(CODE("iretw"), name("iret16/%s", selectors[i].what));
 		else
 			fill();
@@ -77,9 +78,9 @@ static void targets(void)
 
 static void images(void)
 {
-	static const uint32_t image[] = { 0,        2,       ARITH,      DF,        IF,  IOPL1, IOPL3,
-					  NT,       AC,      ID,         VIF | VIP, RF,  0x8028,
-					  0x3ed7,   0xffc00000, 0xfffdfeff };
+	static const uint32_t image[] = { 0,      2,      ARITH,      DF,        IF,        IOPL1,
+					  IOPL3,  NT,     AC,         ID,        VIF | VIP, RF,
+					  0x8028, 0x3ed7, 0xffc00000, 0xfffdfeff };
 	static const uint32_t from[] = { 2, 0x3ed7 | AC | ID };
 
 	for (size_t i = 0; i < sizeof(image) / sizeof(image[0]); i++) {
@@ -117,9 +118,10 @@ void cases_iret(void)
 	RUN(CODE("iretl"), "iret/vif");
 	frame((uint32_t)target32, SEL_CODE, VIP | 2);
 	RUN(CODE("iretl"), "iret/vip");
-	RUN(CODE2("movl %ss, %ecx; movl %eax, %ss; movl $0x1000, %esp; pushl $2; pushl %cs; pushl $1f",
-		  "iretl; ud2; 1: movl %ecx, %ss; movl $0x207000, %esp"), "iret/16-bit stack",
-	    .eax = SEL_STACK16);
+	RUN(CODE2("movl %ss, %ecx; movl %eax, %ss; movl $0x1000, %esp; pushl $2; pushl %cs; pushl "
+		  "$1f",
+		  "iretl; ud2; 1: movl %ecx, %ss; movl $0x207000, %esp"),
+	    "iret/16-bit stack", .eax = SEL_STACK16);
 	RUN(CODE("iretl"), "iret/stack over limit", .ss = SEL_STACK32, .esp = 0x1ff8);
 	RUN(CODE("lretl"), "lret/stack over limit", .ss = SEL_STACK32, .esp = 0x1ffc);
 }

@@ -10,10 +10,8 @@ static const struct {
 	uint16_t sel;
 	uint32_t first, last; /* valid offsets */
 } segments[] = {
-	{ "small", SEL_SMALL, 0, 0x3f },
-	{ "pages", SEL_PAGES, 0, 0xfff },
-	{ "down", SEL_DOWN, 0x1000, 0xffffffff },
-	{ "down16", SEL_DOWN16, 0x1000, 0xffff },
+	{ "small", SEL_SMALL, 0, 0x3f },          { "pages", SEL_PAGES, 0, 0xfff },
+	{ "down", SEL_DOWN, 0x1000, 0xffffffff }, { "down16", SEL_DOWN16, 0x1000, 0xffff },
 	{ "stack16", SEL_STACK16, 0, 0xffff },
 };
 
@@ -29,10 +27,10 @@ static void edges(void)
 			const char *what = segments[i].what;
 
 			RUN(CODE2("movb $0, %al", "testb %al, %fs:(%esi)"),
-			    name("limit/%s/read8/%x", what, off), .fs = sel, .esi = off,
-			    .eax = 0, .hide = RF | ARITH);
-			RUN(CODE("movw $0x1122, %fs:(%esi)"), name("limit/%s/write16/%x", what, off),
-			    .fs = sel, .esi = off);
+			    name("limit/%s/read8/%x", what, off), .fs = sel, .esi = off, .eax = 0,
+			    .hide = RF | ARITH);
+			RUN(CODE("movw $0x1122, %fs:(%esi)"),
+			    name("limit/%s/write16/%x", what, off), .fs = sel, .esi = off);
 			RUN(CODE("movl $0x11223344, %fs:(%esi)"),
 			    name("limit/%s/write32/%x", what, off), .fs = sel, .esi = off);
 		}
@@ -87,7 +85,8 @@ static void stacks(void)
 	RUN(CODE("movl %ds:0x2000, %eax"), "stack/ds is not", .ss = SEL_STACK32, .esp = 0x1000,
 	    .hide = RF, .undefined_eax = 0xffffffff);
 	RUN(CODE("sgdtl %ss:0x1ffc"), "stack/sgdt over", .ss = SEL_STACK32, .esp = 0x1000);
-	RUN(CODE("movw %ds, %ss:0x1fff"), "stack/mov from ds over", .ss = SEL_STACK32, .esp = 0x1000);
+	RUN(CODE("movw %ds, %ss:0x1fff"), "stack/mov from ds over", .ss = SEL_STACK32,
+	    .esp = 0x1000);
 }
 
 /* Code: the limit of CS.  SEL_CODE_SMALL is made to end inside the case. */

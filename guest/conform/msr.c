@@ -13,8 +13,8 @@ static void wrmsr(uint32_t index, uint64_t val)
 
 #define READ(index, what) RUN(CODE("rdmsr"), "rdmsr/" what, .ecx = (index))
 /* Write, read back, restore. */
-#define WRITE(index, hi, lo, what)                                                           \
-	RUN(CODE3("", "wrmsr; movl $0, %eax; movl $0, %edx; rdmsr", ""), "wrmsr/" what,      \
+#define WRITE(index, hi, lo, what)                                                      \
+	RUN(CODE3("", "wrmsr; movl $0, %eax; movl $0, %edx; rdmsr", ""), "wrmsr/" what, \
 	    .ecx = (index), .edx = (hi), .eax = (lo))
 
 static void msrs(void)
@@ -65,6 +65,23 @@ static void msrs(void)
 	RUN(CODE(".byte 0x66, 0x0f, 0x32"), "rdmsr/opsize16", .ecx = 0x174);
 }
 
+/* Whether there is RDTSCP depends on the host; then ECX must be the guest's IA32_TSC_AUX. */
+static void tscp(void)
+{
+	bool offered, ok;
+	uint32_t r[4];
+
+	cpuid(0x80000001, r);
+	offered = r[3] >> 27 & 1;
+	if (offered)
+		wrmsr(0xc0000103, 0x1234);
+	run_silent((struct test){ TEST_DEFAULT, .code = CODE("rdtscp") });
+	ok = offered ? seen.vector == NO_FAULT && seen.ecx == 0x1234 : seen.vector == 6;
+	line("rdtscp", "%s", ok ? "as cpuid says" : "not as cpuid says");
+	if (offered)
+		wrmsr(0xc0000103, 0);
+}
+
 static void counters(void)
 {
 	uint64_t a = rdtsc(), b = rdtsc(), c;
@@ -72,7 +89,8 @@ static void counters(void)
 	wrmsr(0x10, 1ull << 40);
 	c = rdtsc();
 	line("rdtsc/monotonic", "%s", b > a ? "yes" : "no");
-	line("wrmsr/tsc", "%s", c >= 1ull << 40 && c < (1ull << 40) + (1ull << 36) ? "set" : "not set");
+	line("wrmsr/tsc", "%s",
+	     c >= 1ull << 40 && c < (1ull << 40) + (1ull << 36) ? "set" : "not set");
 	a = rdtsc();
 	b = rdmsr(0x10);
 	c = rdtsc();
@@ -93,13 +111,12 @@ static void ident(void)
 		const char *what;
 		unsigned reg, bit;
 	} bits[] = {
-		{ "fpu", 3, 0 },    { "vme", 3, 1 },   { "de", 3, 2 },     { "pse", 3, 3 },
-		{ "tsc", 3, 4 },    { "msr", 3, 5 },   { "mce", 3, 7 },
-		{ "cx8", 3, 8 },    { "apic", 3, 9 },  { "sep", 3, 11 },   { "mtrr", 3, 12 },
-		{ "pge", 3, 13 },   { "mca", 3, 14 },  { "cmov", 3, 15 },  { "pat", 3, 16 },
-		{ "mmx", 3, 23 },  { "fxsr", 3, 24 },  { "sse", 3, 25 },
-		{ "monitor", 2, 3 }, { "vmx", 2, 5 },  { "smx", 2, 6 },    { "pcid", 2, 17 },
-		{ "x2apic", 2, 21 }, { "osxsave", 2, 27 },
+		{ "fpu", 3, 0 },   { "vme", 3, 1 },   { "de", 3, 2 },      { "pse", 3, 3 },
+		{ "tsc", 3, 4 },   { "msr", 3, 5 },   { "mce", 3, 7 },     { "cx8", 3, 8 },
+		{ "apic", 3, 9 },  { "sep", 3, 11 },  { "mtrr", 3, 12 },   { "pge", 3, 13 },
+		{ "mca", 3, 14 },  { "cmov", 3, 15 }, { "pat", 3, 16 },    { "mmx", 3, 23 },
+		{ "fxsr", 3, 24 }, { "sse", 3, 25 },  { "monitor", 2, 3 }, { "vmx", 2, 5 },
+		{ "smx", 2, 6 },   { "pcid", 2, 17 }, { "x2apic", 2, 21 }, { "osxsave", 2, 27 },
 	};
 	uint32_t r[4];
 
@@ -130,7 +147,7 @@ static void xcr(void)
 	}
 	WRITE_CR(4, 1u << 18);
 	cpuid(1, r);
-	line("cpuid/osxsave", "%u", r[2] >> 27 & 1);
+	line("xsave/osxsave after cr4", "%u", r[2] >> 27 & 1);
 	RUN(CODE("xgetbv"), "xgetbv/reset", .ecx = 0);
 	RUN(CODE("xgetbv"), "xgetbv/xcr1e240", .ecx = 123456);
 	RUN(CODE("xsetbv; xgetbv"), "xsetbv/x87", .ecx = 0, .edx = 0, .eax = 1);
@@ -167,6 +184,7 @@ void cases_msr(void)
 {
 	WRITE_CR(4, 0);
 	msrs();
+	tscp();
 	counters();
 	ident();
 	xcr();

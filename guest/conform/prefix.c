@@ -47,7 +47,7 @@ void cases_prefix(void)
 	LOCK("0x01, 0xc0", "add register");
 	LOCK("0x39, 0x03", "cmp memory");
 	RUN(CODE("lock addl $1, (%ebx)"), "lock add memory", .hide = RF | ARITH);
-	RUN(CODE("lock addl $1, %fs:0"), "lock add null segment");
+	RUN(CODE("lock addl $1, %fs:(%ebx)"), "lock add null segment", .hide = RF | ARITH);
 
 	/* 15 bytes are allowed, 16 are not. */
 	RUN(CODE(".byte " P14 ", 0xfa"), "length 15/cli", .eflags = IF | 2);
@@ -56,10 +56,13 @@ void cases_prefix(void)
 	RUN(CODE(".byte " P14 ", 0x66, 0x90"), "length 16/nop");
 	RUN(CODE(".byte " P14 ", 0x9c"), "length 15/pushf");
 	RUN(CODE(".byte " P14 ", 0x66, 0x9c"), "length 16/pushf");
-	RUN(CODE(".byte 0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e, 0x0f, 0x01, 0xe0"),
+	RUN(CODE(".byte 0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e, 0x0f, 0x01, "
+		 "0xe0"),
 	    "length 15/smsw");
-	RUN(CODE(".byte 0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e, 0x0f, 0x01,"
-		 "0xe0"), "length 16/smsw");
+	RUN(CODE(".byte 0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e, 0x0f, "
+		 "0x01,"
+		 "0xe0"),
+	    "length 16/smsw");
 
 	/* The last segment prefix counts; others are ignored. */
 	RUN(CODE(".byte 0x64, 0x3e, 0x8b, 0x03"), "prefix/fs,ds");
@@ -73,7 +76,8 @@ void cases_prefix(void)
 	RUN(CODE(".byte 0x66, 0x67, 0x8c, 0xd8"), "prefix/opsize16 addr16 mov from ds");
 
 	/* 16-bit code. */
-	RUN(CODE16("", "cli; pushfw; popw %ax"), "code16/cli,pushf", .cs = SEL_CODE16, .eflags = IF | 2);
+	RUN(CODE16("", "cli; pushfw; popw %ax"), "code16/cli,pushf", .cs = SEL_CODE16,
+	    .eflags = IF | 2);
 	RUN(CODE16("", "pushfl; popl %eax"), "code16/pushf32", .cs = SEL_CODE16, .eflags = IF | 2);
 	RUN(CODE16("", "smsw %ax"), "code16/smsw", .cs = SEL_CODE16);
 	RUN(CODE16("", "movw %cs, %ax"), "code16/mov from cs", .cs = SEL_CODE16);
@@ -82,7 +86,8 @@ void cases_prefix(void)
 	RUN(CODE16("", "int $0x30"), "code16/int", .cs = SEL_CODE16);
 	RUN(CODE16("", "int $0x80"), "code16/int 80", .cs = SEL_CODE16);
 	RUN(CODE16("", "int3"), "code16/int3", .cs = SEL_CODE16);
-	RUN(CODE16("", "movw $0x210, %ax; movw %ax, %es"), "code16/mov es beyond", .cs = SEL_CODE16);
+	RUN(CODE16("", "movw $0x210, %ax; movw %ax, %es"), "code16/mov es beyond",
+	    .cs = SEL_CODE16);
 	RUN(CODE16("", "larw %cx, %ax"), "code16/lar", .cs = SEL_CODE16, .ecx = SEL_DATA);
 	RUN(CODE16("", "ud2"), "code16/ud2", .cs = SEL_CODE16);
 	RUN(CODE16("", "inb $0xa1, %al"), "code16/in", .cs = SEL_CODE16);

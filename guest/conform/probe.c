@@ -77,7 +77,8 @@ static void forms(void)
 	RUN(CODE("larw %cx, %ax"), "lar16/data", .ecx = SEL_DATA);
 	RUN(CODE("lslw %cx, %ax"), "lsl16/data", .ecx = SEL_DATA);
 	RUN(CODE("lslw %cx, %ax"), "lsl16/small", .ecx = SEL_SMALL);
-	RUN(CODE("larl %ecx, %eax"), "lar/otherflags", .ecx = SEL_DATA, .eflags = 0x897, LAR_UNDEFINED);
+	RUN(CODE("larl %ecx, %eax"), "lar/otherflags", .ecx = SEL_DATA, .eflags = 0x897,
+	    LAR_UNDEFINED);
 	*arena(0) = 0xffff0000 | SEL_DATA;
 	RUN(CODE("larl (%ebx), %eax"), "lar/memory", LAR_UNDEFINED);
 	*arena(0) = 0xffff0000 | SEL_DATA;

@@ -166,8 +166,8 @@ static void far_pointers(void)
 
 static void local_table(void)
 {
-	static const uint16_t sels[] = { LDT_DATA, LDT_DATA | 3, LDT_CODE, LDT_NP, LDT_DATA3 | 3,
-					 LDT_BEYOND };
+	static const uint16_t sels[] = { LDT_DATA, LDT_DATA | 3,  LDT_CODE,
+					 LDT_NP,   LDT_DATA3 | 3, LDT_BEYOND };
 
 	for (size_t i = 0; i < sizeof(sels) / sizeof(sels[0]); i++) {
 		__asm__ volatile("lldt %%ax" : : "a"(SEL_LDT));
@@ -177,7 +177,8 @@ static void local_table(void)
 	__asm__ volatile("lldt %%ax" : : "a"(0));
 	/* What was loaded stays although the table changes: the hidden part. */
 	RUN(CODE2("movl %eax, %fs; movl $0x00cf92ff, 0x20204c; movl $0, 0x202048",
-		  "movl %fs:(%ebx), %ecx"), "hidden part", .eax = SEL_DATA3);
+		  "movl %fs:(%ebx), %ecx"),
+	    "hidden part", .eax = SEL_DATA3);
 	RUN(CODE2("movl %eax, %fs; lldt %cx", "movb %fs:0, %cl"), "hidden part/small",
 	    .eax = SEL_SMALL, .ecx = 0);
 }

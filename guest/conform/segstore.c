@@ -8,15 +8,15 @@
 /* The guest must see its own selectors, not the real ones. */
 #define OWN .ds = SEL_DATA3 | 3, .es = SEL_SMALL, .fs = SEL_DOWN, .gs = SEL_CONF | 3
 
-#define MOVES(seg)                                                                            \
-	do {                                                                                  \
-		RUN(CODE("movl %" seg ", %eax"), "mov r32/" seg, OWN);                        \
-		RUN(CODE("movw %" seg ", %ax"), "mov r16/" seg, OWN);                         \
-		RUN(CODE("movw %" seg ", (%ebx)"), "mov m16/" seg, OWN);                      \
-		RUN(CODE("pushl %" seg), "push32/" seg, OWN);                                 \
-		RUN(CODE("pushw %" seg), "push16/" seg, OWN);                                 \
-		RUN(CODE("pushl %" seg "; popl %eax"), "push32,pop32/" seg, OWN,              \
-		    .undefined_eax = 0xffff0000);                                             \
+#define MOVES(seg)                                                               \
+	do {                                                                     \
+		RUN(CODE("movl %" seg ", %eax"), "mov r32/" seg, OWN);           \
+		RUN(CODE("movw %" seg ", %ax"), "mov r16/" seg, OWN);            \
+		RUN(CODE("movw %" seg ", (%ebx)"), "mov m16/" seg, OWN);         \
+		RUN(CODE("pushl %" seg), "push32/" seg, OWN);                    \
+		RUN(CODE("pushw %" seg), "push16/" seg, OWN);                    \
+		RUN(CODE("pushl %" seg "; popl %eax"), "push32,pop32/" seg, OWN, \
+		    .undefined_eax = 0xffff0000);                                \
 	} while (0)
 
 void cases_segstore(void)
@@ -37,12 +37,14 @@ void cases_segstore(void)
 	RUN(CODE("movl %fs, %eax"), "mov r32/fs=null3", .fs = 3);
 	RUN(CODE("movw %es, %fs:0"), "mov m16/null segment");
 	RUN(CODE("movw %es, %fs:(%ebx)"), "mov m16/readonly", .fs = SEL_READ);
-	RUN(CODE("addr16 movw %es, %fs:8(%bx)"), "mov m16/addr16", .fs = SEL_SMALL, .ebx = 0xffff0004);
+	RUN(CODE("addr16 movw %es, %fs:8(%bx)"), "mov m16/addr16", .fs = SEL_SMALL,
+	    .ebx = 0xffff0004);
 	RUN(CODE(".byte 0x8c, 0xf0"), "mov from segment 6");
 	RUN(CODE(".byte 0x8c, 0xf8"), "mov from segment 7");
 	/* The same on a 16-bit stack: only SP moves. */
 	RUN(CODE2("movl %eax, %ss; movl $0xabcd1000, %esp", "pushl %ds; popl %ecx"),
 	    "push32,pop32/ds/stack16", .eax = SEL_STACK16, .hide = RF);
-	RUN(CODE2("movl %eax, %ss; movl $0xabcd0002, %esp", "pushw %ds; movl %esp, %ecx; movl $0xabcd1000, %esp"),
+	RUN(CODE2("movl %eax, %ss; movl $0xabcd0002, %esp",
+		  "pushw %ds; movl %esp, %ecx; movl $0xabcd1000, %esp"),
 	    "push16/stack16 at 2", .eax = SEL_STACK16);
 }

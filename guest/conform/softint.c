@@ -115,11 +115,14 @@ static void vectors(void)
 	RUN(CODE(".byte 0x66, 0xcd, 0x30"), "int 30/opsize16");
 	/* Beyond the limit of the IDT. */
 	RUN(CODE3("movw $0x1ff, (%ebx); movl $" TEXT(0x203000) ", 2(%ebx); lidtl (%ebx)",
-		  "int $0x40", "lidtl good_idtr"), "int 40/idt limit 1ff");
+		  "int $0x40", "lidtl good_idtr"),
+	    "int 40/idt limit 1ff");
 	RUN(CODE3("movw $0x206, (%ebx); movl $" TEXT(0x203000) ", 2(%ebx); lidtl (%ebx)",
-		  "int $0x40", "lidtl good_idtr"), "int 40/idt limit 206");
+		  "int $0x40", "lidtl good_idtr"),
+	    "int 40/idt limit 206");
 	RUN(CODE3("movw $0x207, (%ebx); movl $" TEXT(0x203000) ", 2(%ebx); lidtl (%ebx)",
-		  "int $0x40", "lidtl good_idtr"), "int 40/idt limit 207");
+		  "int $0x40", "lidtl good_idtr"),
+	    "int 40/idt limit 207");
 }
 
 static void bounds(void)

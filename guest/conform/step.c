@@ -17,7 +17,8 @@ void cases_step(void)
 	STEP("cli; sti; cli", "cli,sti,cli");
 	STEP("pushfl; popl %eax; nop", "pushf");
 	STEP("pushl $2; popfl; nop; nop", "popf clears tf");
-	RUN(CODE("pushl $0x102; popfl; nop; nop"), "step/popf sets tf", .trace = true, .hide = RF | TF);
+	RUN(CODE("pushl $0x102; popfl; nop; nop"), "step/popf sets tf", .trace = true,
+	    .hide = RF | TF);
 	RUN(CODE("pushw $0x102; popfw; nop; nop"), "step/popf16 sets tf", .trace = true,
 	    .hide = RF | TF);
 	RUN(CODE("pushl $0x102; pushl %cs; pushl $1f; iretl; 1: nop; nop"), "step/iret sets tf",

@@ -2,13 +2,12 @@
 /*
  * Processes: what state each is in, and who runs next.
  *
- *                     schedule()                  block_on()
- *     process_create()  --> READY <------------> RUNNING --> BLOCKED
- *                             ^       yield(), tick     |        |
- *                             |                         |        |
- *                             +------------ wakeup() ------------+
- *                                                       v
- *                                  process_exit(): ZOMBIE, until the parent waits
+ *     process_create() --> READY --schedule()--> RUNNING --block_on()--> BLOCKED
+ *                          ^   ^                  |   |                     |
+ *                          |   +-- yield(), tick -+   +--> process_exit():  |
+ *                          |                               ZOMBIE, until    |
+ *                          |                               the parent waits |
+ *                          +------------------- wakeup() -------------------+
  */
 #include "os.h"
 #include "x86.h"

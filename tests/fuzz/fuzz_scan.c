@@ -167,9 +167,7 @@ static unsigned count_bits(const scan_bitmap b)
 
 static bool wants_patch(const struct scan_input *in, const struct insn *i)
 {
-	bool tsc = i->op == OP_RDTSC || i->op == OP_RDTSCP;
-
-	return i->sens && i->sens->patch && (!tsc || in->patch_tsc);
+	return i->sens && i->sens->patch && (i->op != OP_RDTSC || in->patch_tsc);
 }
 
 /* The verified instruction at @off. */

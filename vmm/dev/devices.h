@@ -9,6 +9,7 @@
 
 #include "vmm/bus.h"
 #include "vmm/irq.h"
+#include "vmm/irq_stats.h"
 #include "vmm/timer.h"
 #include "vmm/types.h"
 
@@ -44,6 +45,10 @@ struct irq_line pic_line(struct pic *p, unsigned irq); /* 0-15 */
 bool pic_pending(const struct pic *p);
 /* Interrupt acknowledge cycle: the vector; the spurious one (IRQ 7/15) if nothing is pending. */
 uint8_t pic_ack(struct pic *p);
+/* The same; *@irq is the request that was acknowledged, -1 if it was a spurious one. */
+uint8_t pic_ack_irq(struct pic *p, int *irq);
+/* Is @irq (0-15) requested and let through by the masks? */
+bool pic_requests(const struct pic *p, unsigned irq);
 void pic_free(struct pic *p);
 
 /* ---- 8254 PIT (Intel 8254 data sheet): ports 0x40-0x43, 0x61; IRQ 0; 1193182 Hz ---- */
@@ -74,8 +79,34 @@ struct exitport;
 struct exitport *exitport_new(struct bus *pio, void (*done)(void *arg, uint32_t status), void *arg);
 void exitport_free(struct exitport *x);
 
-/* ---- Local APIC, xAPIC mode (SDM Vol. 3A, "Advanced Programmable Interrupt Controller" 10) ----
+/*
+ * ---- I/O APIC with 24 pins (Intel 82093AA data sheet; version 0x20 with an EOI register, as in
+ * the ICH and ICH2 data sheets and in QEMU): 0xfec00000 ----
  */
+struct ioapic;
+struct ioapic_host {
+	/*
+	 * A message to the local APICs: @icr in the form of an ICR's low half (vector, delivery and
+	 * destination mode, trigger mode), @dest the 8-bit destination.  True if one accepted it.
+	 */
+	bool (*send)(void *arg, uint32_t icr, uint8_t dest);
+	void *arg;
+};
+#define IOAPIC_BASE 0xfec00000u
+#define IOAPIC_PINS 24u
+struct ioapic *ioapic_new(struct bus *mmio, const struct ioapic_host *host);
+/* Wire something to @pin (0-23): its line is active high and starts low. */
+struct irq_line ioapic_line(struct ioapic *io, unsigned pin);
+/* A local APIC broadcasts the end of a level-triggered @vector. */
+void ioapic_eoi(struct ioapic *io, uint8_t vector);
+/* Level interrupts that nobody accepted (all local APICs were off): try again. */
+void ioapic_retry(struct ioapic *io);
+/* Pin @pin is unmasked in ExtINT mode: then *@icr and *@dest say for whom. */
+bool ioapic_extint(const struct ioapic *io, unsigned pin, uint32_t *icr, uint8_t *dest);
+void ioapic_set_id(struct ioapic *io, uint8_t id);
+void ioapic_free(struct ioapic *io);
+
+/* ---- Local APIC (SDM Vol. 3A, "Advanced Programmable Interrupt Controller (APIC)" 10) ---- */
 struct lapic;
 struct lapic_host {
 	/* Something became deliverable, or NMI/INIT arrived: the vCPU should look. */
@@ -87,11 +118,15 @@ struct lapic_host {
 	void *arg;
 	/*
 	 * An interprocessor interrupt that is not the sender's alone: @icr as written to the low
-	 * half of the ICR, @dest its 8-bit destination field.  The host finds the targets with
-	 * lapic_ipi_targets() and calls lapic_receive_ipi() on each.  NULL: such IPIs go nowhere.
+	 * half of the ICR, @dest its destination (8 bits, in x2APIC mode 32).  The host finds the
+	 * targets with lapic_ipi_targets() and calls lapic_receive() on each.  NULL: there is no
+	 * other processor.
 	 */
-	void (*send_ipi)(void *arg, uint32_t icr, uint8_t dest);
-	/* INIT (@sipi -1) or a start-up IPI with its vector arrived.  NULL: ignored. */
+	void (*send_ipi)(void *arg, uint32_t icr, uint32_t dest);
+	/*
+	 * INIT (@sipi -1; the local APIC has been reset already) or a start-up IPI with its vector
+	 * arrived.  NULL: ignored.
+	 */
 	void (*init_sipi)(void *arg, int sipi);
 	/* EOI of a level-triggered vector, for the IOAPIC.  NULL: nobody listens. */
 	void (*level_eoi)(void *arg, uint8_t vector);
@@ -109,18 +144,35 @@ uint32_t lapic_mmio_read(struct lapic *l, uint32_t off, unsigned width);
 void lapic_mmio_write(struct lapic *l, uint32_t off, unsigned width, uint32_t val);
 /* State the firmware would leave: software enabled, LINT0 ExtINT ("virtual wire"), LINT1 NMI. */
 void lapic_set_virtual_wire(struct lapic *l);
-/* IA32_APIC_BASE bit 11. */
+/* IA32_APIC_BASE bits 11 and 10.  Which transitions are legal is the caller's matter. */
+void lapic_set_mode(struct lapic *l, bool enabled, bool x2apic);
 void lapic_set_hw_enabled(struct lapic *l, bool on);
+/* Enabled, and its registers are MSRs. */
+bool lapic_in_x2apic(const struct lapic *l);
+/*
+ * MSRs 0x800-0x83f.  Return 0, or -EINVAL for what is a #GP: not in x2APIC mode, no such register,
+ * read-only or write-only, a reserved bit set.
+ */
+int lapic_msr_read(struct lapic *l, uint32_t index, uint64_t *val);
+int lapic_msr_write(struct lapic *l, uint32_t index, uint64_t val);
+/* Enabled in IA32_APIC_BASE and in its SVR: it takes fixed interrupts. */
+bool lapic_enabled(const struct lapic *l);
+/* Count into @stats, which may be NULL. */
+void lapic_set_stats(struct lapic *l, struct irq_stats *stats);
 /* Highest vector in IRR with priority above PPR, or -1. */
 int lapic_pending(const struct lapic *l);
 /* Acknowledge: move that vector from IRR to ISR and return it; spurious vector if none. */
 uint8_t lapic_ack(struct lapic *l);
 /* A vector arrives over the bus or by self-IPI. */
 void lapic_deliver(struct lapic *l, uint8_t vector, bool level);
+/* The same, accounted under @path.  True if it was accepted. */
+bool lapic_deliver_from(struct lapic *l, uint8_t vector, bool level, enum irq_path path);
 /* LINT0 is unmasked in ExtINT mode (or the APIC is disabled): the PIC's INTR reaches the CPU. */
 bool lapic_accepts_extint(const struct lapic *l);
 void lapic_eoi(struct lapic *l);
 uint32_t lapic_tpr(const struct lapic *l);
+/* Arbitration priority; the lowest takes a lowest-priority message (10.6.2.4). */
+uint32_t lapic_apr(const struct lapic *l);
 void lapic_set_tsc_deadline(struct lapic *l, uint64_t tsc);
 uint64_t lapic_tsc_deadline(const struct lapic *l);
 /* The TSC was written or its offset changed: the deadline now lies at another time. */
@@ -128,13 +180,32 @@ void lapic_tsc_changed(struct lapic *l);
 /* Level of pin LINT0 or LINT1 (@pin 0 or 1).  ExtINT mode is left to lapic_accepts_extint(). */
 void lapic_lint(struct lapic *l, unsigned pin, bool level);
 /*
- * Does an IPI with ICR low half @icr and destination @dest, sent by the LAPIC @from, concern @l?
- * Shorthands, physical and logical (flat and cluster) destinations; SDM Vol. 3A, "Determining IPI
- * Destination" (10.6.2).
+ * Does a message with ICR low half @icr and destination @dest, sent by the LAPIC @from (NULL: by
+ * the IOAPIC), concern @l?  Shorthands, physical and logical (flat, cluster, x2APIC) destinations;
+ * SDM Vol. 3A, "Determining IPI Destination" (10.6.2).
  */
-bool lapic_ipi_targets(const struct lapic *l, const struct lapic *from, uint32_t icr, uint8_t dest);
-/* The IPI arrives: fixed and lowest priority set IRR, NMI, INIT and SIPI go to the host. */
+bool lapic_ipi_targets(const struct lapic *l, const struct lapic *from, uint32_t icr,
+		       uint32_t dest);
+/*
+ * The message arrives: fixed and lowest priority set IRR, NMI, INIT and SIPI go to the host.  True
+ * if it was accepted.  From the IOAPIC (@path is external) it may be level-triggered.
+ */
+bool lapic_receive(struct lapic *l, uint32_t icr, enum irq_path path);
 void lapic_receive_ipi(struct lapic *l, uint32_t icr);
+void lapic_nmi(struct lapic *l, enum irq_path path);
+/* INIT: reset the local APIC and tell the host. */
+void lapic_init(struct lapic *l);
+void lapic_init_reset(struct lapic *l);
+/*
+ * Post @vector, @times of them that happened since the last call (coalesced into one).  Any thread,
+ * no lock; one thread at a time for each vector.  True if the vCPU has to be told: set its hint and
+ * kick it.
+ */
+bool lapic_post(struct lapic *l, uint8_t vector, uint64_t times, uint64_t now_ns);
+/* Something was posted and not taken yet.  No lock. */
+bool lapic_posted_outstanding(const struct lapic *l);
+/* Merge what was posted into the IRR. */
+void lapic_posted_take(struct lapic *l);
 void lapic_reset(struct lapic *l);
 void lapic_free(struct lapic *l);
 

@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* What lapic.c (registers, priorities, delivery) and lapic_timer.c share; nobody else includes it.
+/*
+ * What the parts of the local APIC share: lapic.c (priorities, delivery), lapic_regs.c (MMIO),
+ * lapic_x2apic.c (MSRs), lapic_ipi.c (ICR, destinations), lapic_posted.c and lapic_timer.c.
+ * Nobody else includes it.
  */
 #ifndef RINGSIDE_VMM_DEV_LAPIC_PRIV_H
 #define RINGSIDE_VMM_DEV_LAPIC_PRIV_H
 
+#include <stdatomic.h>
+
 #include "vmm/dev/devices.h"
+#include "vmm/irq_stats.h"
 
 /* Register offsets; SDM Vol. 3A, table "Local APIC Register Address Map" (10-1). */
 #define APIC_ID            0x020
@@ -29,8 +35,10 @@
 #define APIC_TIMER_CURRENT 0x390
 #define APIC_TIMER_DIVIDE  0x3e0
 
-/* Version 0x14 and a maximum LVT index of 5: six entries, no CMCI, no EOI-broadcast suppression. */
-#define APIC_VERSION_VALUE 0x00050014u
+#define APIC_SELF_IPI 0x3f0 /* x2APIC only */
+
+/* Version 0x14, a maximum LVT index of 5 (six entries, no CMCI), EOI-broadcast suppression. */
+#define APIC_VERSION_VALUE 0x01050014u
 
 enum lvt { LVT_TIMER, LVT_THERMAL, LVT_PERF, LVT_LINT0, LVT_LINT1, LVT_ERROR, LVT_COUNT };
 
@@ -55,17 +63,34 @@ enum lvt { LVT_TIMER, LVT_THERMAL, LVT_PERF, LVT_LINT0, LVT_LINT1, LVT_ERROR, LV
 #define DM_SIPI   0x600u
 #define DM_EXTINT 0x700u
 
-#define SVR_ENABLE 0x100u
+#define SVR_ENABLE       0x0100u
+#define SVR_FOCUS        0x0200u
+#define SVR_DIRECTED_EOI 0x1000u /* no EOI broadcast: the guest tells the IOAPIC itself */
+#define SVR_WRITABLE     0x13ffu
+#define SVR_RESET        0x00ffu
 
 #define ESR_SEND_VECTOR  0x20u
 #define ESR_RECV_VECTOR  0x40u
 #define ESR_ILLEGAL_ADDR 0x80u
+
+/*
+ * Interrupts posted by anyone without the device lock: the "posted-interrupt descriptor" of SDM
+ * Vol. 3C, "Posted-Interrupt Processing" (29.6).  Requests first, then the outstanding bit; taken
+ * in the opposite order.
+ */
+struct posted {
+	_Atomic uint64_t pir[4];
+	_Atomic bool outstanding;
+	_Atomic uint64_t since_ns[256];  /* when the bit was set; 0: it is clear */
+	_Atomic uint32_t coalesced[256]; /* posts that found it set */
+};
 
 struct lapic {
 	struct lapic_host host;
 	struct timers *timers;
 	uint8_t reset_id;
 	bool hw_enabled; /* IA32_APIC_BASE bit 11 */
+	bool x2apic;     /* IA32_APIC_BASE bit 10 */
 	uint32_t id, tpr, ldr, dfr, svr;
 	uint32_t icr_lo, icr_hi;
 	uint32_t isr[8], tmr[8], irr[8]; /* bit v % 32 of word v / 32 */
@@ -81,7 +106,64 @@ struct lapic {
 	bool counting;         /* one-shot or periodic count in progress */
 	uint64_t zero_ns;      /* when it next reaches zero (with an interrupt) */
 	uint64_t tsc_deadline; /* 0: disarmed */
+
+	struct irq_stats *stats; /* may be NULL */
+	struct posted posted;    /* see lapic_posted.c */
 };
+
+static inline bool lapic_bit_test(const uint32_t *set, uint8_t vector)
+{
+	return set[vector / 32] >> (vector % 32) & 1;
+}
+
+static inline void lapic_bit_set(uint32_t *set, uint8_t vector)
+{
+	set[vector / 32] |= 1u << (vector % 32);
+}
+
+static inline void lapic_bit_clear(uint32_t *set, uint8_t vector)
+{
+	set[vector / 32] &= ~(1u << (vector % 32));
+}
+
+/* The highest vector in @set, or -1. */
+static inline int lapic_bit_highest(const uint32_t *set)
+{
+	for (int i = 7; i >= 0; i--) {
+		if (set[i])
+			return i * 32 + 31 - __builtin_clz(set[i]);
+	}
+	return -1;
+}
+
+static inline bool lapic_sw_enabled(const struct lapic *l)
+{
+	return l->svr & SVR_ENABLE;
+}
+
+/* After anything that may have made a vector deliverable. */
+void lapic_notify(struct lapic *l);
+/* 10.5.3 "Error Handling": latch @bit; the interrupt comes once per write to ESR. */
+void lapic_error(struct lapic *l, uint32_t bit);
+
+/* Registers; each is what software writes, reserved bits dropped. */
+uint32_t lapic_ppr(const struct lapic *l);
+uint32_t lapic_ldr(const struct lapic *l);
+void lapic_write_svr(struct lapic *l, uint32_t val);
+void lapic_write_lvt(struct lapic *l, enum lvt n, uint32_t val);
+void lapic_write_esr(struct lapic *l);
+void lapic_write_tpr(struct lapic *l, uint32_t val);
+/* What software may write into each LVT entry. */
+extern const uint32_t lapic_lvt_writable[LVT_COUNT];
+/*
+ * The register at @off, a multiple of 16 below 0x400, for which both interfaces give the same
+ * value.  Returns false if there is none.
+ */
+bool lapic_read_reg(struct lapic *l, uint32_t off, uint32_t *val);
+
+/* Write to the ICR with destination @dest (8 bits in xAPIC mode, 32 in x2APIC mode). */
+void lapic_write_icr(struct lapic *l, uint32_t val, uint32_t dest);
+void lapic_self_ipi(struct lapic *l, uint8_t vector);
 
 /* An event of LVT entry @n happens: deliver it unless it is masked. */
 void lapic_lvt_event(struct lapic *l, enum lvt n);

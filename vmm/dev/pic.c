@@ -148,12 +148,28 @@ bool pic_pending(const struct pic *p)
 	return p->intr;
 }
 
+bool pic_requests(const struct pic *p, unsigned irq)
+{
+	const struct pic_chip *c = &p->chip[irq >> 3 & 1];
+	bool cascade = c->master || !(p->chip[0].imr & 1u << PIC_CASCADE);
+
+	return (c->irr & (uint8_t)~c->imr & 1u << (irq & 7)) && cascade;
+}
+
 uint8_t pic_ack(struct pic *p)
+{
+	int irq;
+
+	return pic_ack_irq(p, &irq);
+}
+
+uint8_t pic_ack_irq(struct pic *p, int *irq)
 {
 	struct pic_chip *m = &p->chip[0], *s = &p->chip[1];
 	int input = chip_request(m);
 	uint8_t vector;
 
+	*irq = input;
 	if (input < 0) {
 		/* "A default IR7": the request went away; no ISR bit is set. */
 		vector = m->base | 7;
@@ -166,6 +182,7 @@ uint8_t pic_ack(struct pic *p)
 		chip_ack(m, PIC_CASCADE);
 		if (slave_input >= 0)
 			chip_ack(s, (unsigned)slave_input);
+		*irq = slave_input < 0 ? -1 : slave_input + 8;
 		vector = s->base | (slave_input < 0 ? 7 : (uint8_t)slave_input);
 	}
 	pic_update(p);

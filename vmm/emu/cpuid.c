@@ -10,13 +10,13 @@
  * - SEP: SYSENTER at ring 3 enters the host kernel, which reads the guest's stack at the guest's
  *   EBP and changes EAX before seccomp stops it.
  * - SYSCALL: loses ECX in 32-bit code on AMD, absent there on Intel.
- * - MONITOR, WAITPKG, x2APIC, TSX, RDPID, VMX, SVM, SMX, FSGSBASE, INVPCID, AMX, XSAVES, XGETBV(1),
+ * - MONITOR, WAITPKG, TSX, RDPID, VMX, SVM, SMX, FSGSBASE, INVPCID, AMX, XSAVES, XGETBV(1),
  *   performance counters, thermal and power leaves, MCA banks, CET, SGX, PT.
  *
- * Always offered, because the VMM provides them: TSC_DEADLINE, TSC_ADJUST, ARAT, the hypervisor
- * bit, APIC, MTRR, PAT, MCE and MCA (no banks), PSE, PSE-36, PAE, PGE, DE.  The host's values are
- * read once; the APIC id, OSXSAVE, and sizes by XCR0 depend on the vCPU.
- * Source: SDM Vol. 2A, CPUID; AMD APM Vol. 3, appendix E.
+ * Always offered, because the VMM provides them: x2APIC, TSC_DEADLINE, TSC_ADJUST, ARAT, the
+ * hypervisor bit, APIC, MTRR, PAT, MCE and MCA (no banks), PSE, PSE-36, PAE, PGE, DE.  The host's
+ * values are read once; the APIC id, OSXSAVE, and sizes by XCR0 depend on the vCPU. Source: SDM
+ * Vol. 2A, CPUID; AMD APM Vol. 3, appendix E.
  */
 #include <cpuid.h>
 #include <pthread.h>
@@ -38,7 +38,7 @@ enum { A, B, C, D };
 #define L1_C                                                                                    \
 	(BIT(0) | BIT(1) | BIT(9) | BIT(12) | BIT(19) | BIT(20) | BIT(22) | BIT(23) | BIT(25) | \
 	 BIT(26) | BIT(28) | BIT(29) | BIT(30))
-#define L1_C_FORCED (BIT(24) | BIT(31))                     /* TSC_DEADLINE, hypervisor */
+#define L1_C_FORCED (BIT(21) | BIT(24) | BIT(31))           /* x2APIC TSC_DEADLINE hypervisor */
 #define L1_C_XSAVE  (BIT(12) | BIT(26) | BIT(28) | BIT(29)) /* FMA XSAVE AVX F16C */
 #define L1_D                                                                                   \
 	(BIT(0) | BIT(4) | BIT(5) | BIT(8) | BIT(15) | BIT(19) | BIT(23) | BIT(24) | BIT(25) | \

@@ -33,11 +33,13 @@ int emulate_ordinary(struct vcpu *v, const struct insn *in);
  */
 int seg_load(struct vcpu *v, enum seg seg, uint16_t sel);
 
-/* Read the 8-byte descriptor of @sel from GDT or LDT (ldtr). Returns EMU_OK, EMU_FAULT (#GP(sel) outside the limit, #PF). */
+/* Read the 8-byte descriptor of @sel from GDT or LDT (ldtr). Returns EMU_OK, EMU_FAULT (#GP(sel)
+ * outside the limit, #PF). */
 int desc_read(struct vcpu *v, uint16_t sel, uint64_t *desc);
 /* Unpack a raw descriptor into *@s with selector @sel (limit in bytes). */
 void desc_unpack(uint64_t desc, uint16_t sel, struct segment *s);
-/* Set the accessed bit (code/data) or type @type (system: busy TSS) of @sel's descriptor in memory. */
+/* Set the accessed bit (code/data) or type @type (system: busy TSS) of @sel's descriptor in memory.
+ */
 int desc_set_type(struct vcpu *v, uint16_t sel, uint8_t type);
 
 /*

@@ -12,9 +12,12 @@
 #include "vmm/mmu.h"
 
 #define APIC_BASE_BSP    (1u << 8)
+#define APIC_BASE_EXTD   (1u << 10)
 #define APIC_BASE_ENABLE (1u << 11)
 #define PHYS_MASK        ((1ull << CPUID_PHYS_BITS) - 1)
 #define EFER_NXE         (1ull << 11)
+#define X2APIC_FIRST     0x800u
+#define X2APIC_LAST      0x8ffu
 
 #define MISC_ENABLE_FIXED    0x001800ull /* BTS and PEBS unavailable: read as one */
 #define MISC_ENABLE_WRITABLE 0xc10009ull /* fast strings, TCC, EIST, CPUID limit, xTPR */
@@ -148,15 +151,47 @@ static uint64_t apic_base_read(struct vcpu *v, unsigned i)
 	return v->sh.apic_base;
 }
 
-/* x2APIC (bit 10) is not offered by CPUID, so it is reserved (Vol. 3A, 10.12.1). */
+/* Vol. 3A, "x2APIC State Transitions" (10.12.5), figure 10-27. */
+static bool apic_transition_valid(uint64_t from, uint64_t to)
+{
+	bool was_on = from & APIC_BASE_ENABLE, was_x2 = from & APIC_BASE_EXTD;
+	bool on = to & APIC_BASE_ENABLE, x2 = to & APIC_BASE_EXTD;
+
+	if (x2)
+		return on && was_on; /* not without EN, and not from disabled */
+	return !on || !was_x2;       /* back to xAPIC only through disabled */
+}
+
+/* EXTD is reserved unless CPUID offers x2APIC (Vol. 3A, 10.12.1). */
 static int apic_base_write(struct vcpu *v, unsigned i, uint64_t val)
 {
+	uint64_t extd = cpuid_has(v, 1, 2, 21) ? APIC_BASE_EXTD : 0;
+
 	(void)i;
-	if (val & ~(APIC_BASE_BSP | APIC_BASE_ENABLE | (PHYS_MASK & ~0xfffull)))
+	if (val & ~(APIC_BASE_BSP | extd | APIC_BASE_ENABLE | (PHYS_MASK & ~0xfffull)))
+		return vcpu_gp(v, 0);
+	if (!apic_transition_valid(v->sh.apic_base, val))
 		return vcpu_gp(v, 0);
 	if (v->vm->machine)
 		machine_set_apic_base(v->vm, v, val);
 	v->sh.apic_base = val;
+	return EMU_OK;
+}
+
+/* MSRs 0x800-0x8ff: #GP outside x2APIC mode and for what it lacks (Vol. 3A, 10.12.1.2). */
+static int emu_x2apic(struct vcpu *v, bool write)
+{
+	uint32_t index = v->regs.gpr[ECX];
+	uint64_t val = (uint64_t)v->regs.gpr[EDX] << 32 | v->regs.gpr[EAX];
+
+	if (!v->vm->machine)
+		return vcpu_gp(v, 0);
+	if (write)
+		return machine_x2apic_write(v->vm, v, index, val) ? vcpu_gp(v, 0) : EMU_OK;
+	if (machine_x2apic_read(v->vm, v, index, &val))
+		return vcpu_gp(v, 0);
+	v->regs.gpr[EAX] = (uint32_t)val;
+	v->regs.gpr[EDX] = (uint32_t)(val >> 32);
 	return EMU_OK;
 }
 
@@ -377,6 +412,8 @@ int emu_msr(struct vcpu *v, const struct insn *in)
 
 	if (r)
 		return r;
+	if (index >= X2APIC_FIRST && index <= X2APIC_LAST)
+		return emu_x2apic(v, in->op == OP_WRMSR);
 	m = msr_find(v, index);
 	if (!m)
 		return vcpu_gp(v, 0);

@@ -9,8 +9,21 @@
 
 #include "vmm/world/world.h"
 
+/* Does @rq do for the following addresses what @last does?  Then one system call does both. */
+static bool continues(const struct world_request *last, const struct world_request *rq)
+{
+	if (rq->nr != last->nr || rq->arg[0] != last->arg[0] + last->arg[1])
+		return false;
+	return rq->nr == SYS_munmap || (rq->nr == SYS_mmap && rq->arg[2] == last->arg[2] &&
+					rq->arg[5] == last->arg[5] + last->arg[1]);
+}
+
 int world_queue(struct world *w, const struct world_request *rq)
 {
+	if (w->queued && continues(&w->ctl->req[w->queued - 1], rq)) {
+		w->ctl->req[w->queued - 1].arg[1] += rq->arg[1];
+		return 0;
+	}
 	if (w->queued == WORLD_BATCH) {
 		int err = world_flush(w);
 
