@@ -115,6 +115,8 @@ static void descend(struct scan *s, unsigned off)
 		mark(s, off, len ? len : 1, patch);
 		if (!len)
 			return;
+		if (q.traps && !patch)
+			scan_set(s->out->privileged, off);
 		switch (q.flow) {
 		case FLOW_COND:
 		case FLOW_CALL: branch(s, off, &q); break;

@@ -58,14 +58,15 @@ struct scan_input {
 };
 
 struct scan_result {
-	scan_bitmap start;   /* first bytes of verified instructions */
-	scan_bitmap body;    /* all bytes of verified and assumed instructions */
-	scan_bitmap patch;   /* bytes to be replaced by SCAN_PATCH */
-	uint16_t tail;       /* bytes of the last instruction that lie in the next page */
-	uint16_t verified;   /* bytes */
-	uint16_t assumed;    /* bytes */
-	uint16_t unverified; /* bytes that are neither, all-zero and padding runs not counted */
-	uint16_t patches;    /* instructions */
+	scan_bitmap start;      /* first bytes of verified instructions */
+	scan_bitmap body;       /* all bytes of verified and assumed instructions */
+	scan_bitmap privileged; /* first bytes of verified instructions that trap by themselves */
+	scan_bitmap patch;      /* bytes to be replaced by SCAN_PATCH */
+	uint16_t tail;          /* bytes of the last instruction that lie in the next page */
+	uint16_t verified;      /* bytes */
+	uint16_t assumed;       /* bytes */
+	uint16_t unverified;    /* bytes that are neither, all-zero and padding runs not counted */
+	uint16_t patches;       /* instructions */
 };
 
 void scan_page(const struct scan_input *in, struct scan_result *out);

@@ -57,6 +57,27 @@ Test(code, cpuid_follows_the_policy)
 	cg_free(&g);
 }
 
+GUEST(cg_bunch, "sti\n pushf\n cli\n pushf\n smsw %ecx\n pop %ebx\n pop %eax\n" DONE);
+
+Test(code, lookahead_changes_the_cost_and_nothing_else)
+{
+	struct cg g;
+
+	cg_load(&g, cg_bunch, cg_bunch_end);
+	g.vm.lookahead = true;
+	cg_go(&g);
+	cr_expect(REG(&g, EAX) & FL_IF);
+	cr_expect_not(REG(&g, EBX) & FL_IF);
+	cr_expect_eq(REG(&g, ECX), CR0_PE | CR0_ET);
+	cr_expect_eq(account_count(g.v.account, CAUSE_INSN(OP_PUSHF)), 2);
+	/*
+	 * sti follows on the fault that had the page scanned.  The pushf behind it is in its shadow
+	 * and traps; cli, pushf and smsw follow on that.
+	 */
+	cr_expect_eq(account_lookaheads(g.v.account), 4);
+	cg_free(&g);
+}
+
 /* ---- guest memory stays as it is ---- */
 
 Test(code, guest_memory_is_not_modified)
@@ -99,6 +120,52 @@ Test(code, ordinary_instruction_whose_opcode_is_split_by_a_page)
 	RUN(&g, cg_straddle_jcc);
 	cr_expect_eq(REG(&g, EBX), 3);
 	cr_expect_eq(REG(&g, ECX), 0);
+	cg_free(&g);
+}
+
+/* GDT at 0x4000 and IDT at 0x3000 with one gate, to @handler. */
+#define CG_GATE(vector, handler)                                                             \
+	"movl $0x0000ffff,0x4008\n movl $0x00cf9b00,0x400c\n movl $0x0000ffff,0x4010\n"      \
+	"movl $0x00cf9300,0x4014\n movw $0x17,0x2e00\n movl $0x4000,0x2e02\n"                \
+	"movw $0x7ff,0x2f00\n movl $0x3000,0x2f02\n mov $" A(                                \
+		handler) ",%eax\n"                                                           \
+			 "mov %ax,0x3000+8*" #vector "\n movw $8,0x3002+8*" #vector "\n"     \
+			 "movw $0x8e00,0x3004+8*" #vector                                    \
+			 "\n shr $16,%eax\n mov %ax,0x3006+8*" #vector "\n"                  \
+			 "lgdt 0x2e00\n lidt 0x2f00\n mov %cr4,%eax\n or $0x600,%eax\n mov " \
+			 "%eax,%cr4\n"
+
+/* The opcode of movaps is split by a page, so it traps; it is not emulated but stepped. */
+#define CG_SPLIT_MOVAPS                                                           \
+	"mov $" A("1f") ",%edx\n jmp *%edx\n .fill 0xffd - (. - base), 1, 0x90\n" \
+			"1: push $2\n .byte 0x0f, 0x28, 0x06\n 2: " DONE
+
+GUEST(cg_split_gp,
+      CG_GATE(13, "3f") "mov $0x180001,%esi\n" CG_SPLIT_MOVAPS "3: pop %ecx\n pop %ebx\n" DONE);
+
+/* Its own fault is the guest's, not the patch's. */
+Test(code, fault_of_an_instruction_that_is_stepped)
+{
+	static struct cg g;
+
+	RUN(&g, cg_split_gp);
+	cr_expect_eq(REG(&g, EBX), CG_CODE + 0xfff, "%#x", REG(&g, EBX));
+	cr_expect_eq(REG(&g, ECX), 0);
+	cg_free(&g);
+}
+
+GUEST(cg_split_tf,
+      CG_GATE(1, "3f") "mov $0x180000,%esi\n pushl $0x102\n"
+		       "jmp 1f\n .fill 0xffe - (. - base), 1, 0x90\n"
+		       "1: popf\n .byte 0x0f, 0x28, 0x06\n 2: nop\n " DONE "3: pop %ebx\n" DONE);
+
+/* Nor does the step swallow the trap of a guest that single-steps. */
+Test(code, guest_single_steps_an_instruction_that_is_stepped)
+{
+	static struct cg g;
+
+	RUN(&g, cg_split_tf);
+	cr_expect_eq(REG(&g, EBX), CG_CODE + 0x1002, "%#x", REG(&g, EBX));
 	cg_free(&g);
 }
 

@@ -42,7 +42,8 @@ static void is_unharmed(struct cg *g)
 #define IS_FLAT "mov $0x23,%eax\n mov %eax,%ds\n mov %eax,%es\n mov %eax,%ss\n"
 GUEST(is_selectors, PK_KERNEL PK_PAGING PK_TO_USER("1f") ".balign 4096\n 1:"
       IS_DATA(0x20) IS_DATA(0x23) IS_DATA(0x28) IS_DATA(0x2b) IS_DATA(0x30) IS_DATA(0x33)
-      IS_DATA(0x78) IS_DATA(0x7b) IS_DATA(0x10) IS_DATA(0x13) IS_DATA(0xfff7) IS_DATA(0xffff) PK_END);
+      IS_DATA(0x78) IS_DATA(0x7b) IS_DATA(0x10) IS_DATA(0x13) IS_DATA(0xfff7) IS_DATA(0xffff)
+      PK_END);
 /* clang-format on */
 
 Test(isolation, host_selectors_open_nothing)
@@ -104,9 +105,10 @@ static uint64_t is_desc(uint32_t base, uint32_t limit, unsigned access, unsigned
 
 /* clang-format off */
 GUEST(is_ldt, PK_KERNEL PK_PAGING PK_TO_USER("1f") ".balign 4096\n 1:"
-      "mov $0x07,%eax\n mov %eax,%fs\n mov $0x0f,%eax\n mov %eax,%gs\n mov $0x17,%eax\n mov %eax,%es\n"
+      "mov $0x07,%eax\n mov %eax,%fs\n mov $0x0f,%eax\n mov %eax,%gs\n mov $0x17,%eax\n"
+      "mov %eax,%es\n"
       PK_TRY("mov %fs:0x300000,%ebx")                 /* 0: flat */
-      PK_TRY("mov %gs:0x400004,%ebx")                 /* 1: base fff00000 and an offset that wraps */
+      PK_TRY("mov %gs:0x400004,%ebx")                 /* 1: base fff00000, the offset wraps */
       PK_TRY("movl $1,%gs:0x400008")                  /* 2 */
       PK_TRY("mov %es:0x300000,%ebx")                 /* 3: expand-down, base 0, limit fffff */
       PK_TRY("mov %es:0x1000,%ebx")                   /* 4: below its limit: #GP */
@@ -160,10 +162,12 @@ Test(isolation, own_ldt_segments_lead_to_the_same_pages)
 /* clang-format off */
 GUEST(is_plain, PK_KERNEL PK_PAGING "mov 0x300000,%eax\n mov %eax,0x300000\n" PK_TO_USER("1f")
       ".balign 4096\n 1:"
-      PK_TRY("mov 0x300000,%ebx") PK_TRY("movl $1,0x300000") PK_TRY("mov $0x300000,%eax\n jmp *%eax")
+      PK_TRY("mov 0x300000,%ebx") PK_TRY("movl $1,0x300000") PK_TRY("mov $0x300000,%eax\n"
+      "jmp *%eax")
       PK_TRY("mov $0x100010,%eax\n call *%eax") PK_TRY("lock incl 0x300000")
       PK_TRY("mov $0x300000,%esi\n mov $0x180100,%edi\n mov $64,%ecx\n rep movsl")
-      PK_TRY("mov 0x10000,%ebx") PK_TRY("orl $4,0x11c00") PK_TRY("movl $0,0x3000") PK_TRY("mov 0x2ffffe,%ebx")
+      PK_TRY("mov 0x10000,%ebx") PK_TRY("orl $4,0x11c00") PK_TRY("movl $0,0x3000")
+      PK_TRY("mov 0x2ffffe,%ebx")
       PK_TRY("mov 0xfffffffe,%ebx") PK_TRY("mov 0x180fff,%ebx") PK_END);
 /* clang-format on */
 
@@ -198,7 +202,8 @@ Test(isolation, supervisor_pages_fault_for_reads_writes_jumps_and_strings)
 
 /* clang-format off */
 GUEST(is_top, PK_KERNEL "movl $0x12007,0x10000+4*1023\n movl $0x300003,0x12000+4*1023\n" PK_PAGING
-      "mov $0x300000,%eax\n mov %eax,0xfffffffc\n mov 0xfffffffe,%ebx\n movl $0x55667788,0xffffffff\n"
+      "mov $0x300000,%eax\n mov %eax,0xfffffffc\n mov 0xfffffffe,%ebx\n"
+      "movl $0x55667788,0xffffffff\n"
       "orl $4,0x12000+4*1023\n orl $4,0x11000\n mov %cr3,%eax\n mov %eax,%cr3\n" PK_TO_USER("1f")
       ".balign 4096\n 1: mov 0xfffffffe,%ecx\n" PK_END);
 /* clang-format on */

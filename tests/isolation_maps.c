@@ -107,7 +107,8 @@ static void im_load(struct cg *g, const uint8_t *code, const uint8_t *end)
 }
 
 /* clang-format off */
-GUEST(im_secret, PK_KERNEL PK_PAGING "movl $0x5ec4e7,0x300000\n mov 0x300000,%eax\n movl $1,0x180100\n"
+GUEST(im_secret, PK_KERNEL PK_PAGING "movl $0x5ec4e7,0x300000\n mov 0x300000,%eax\n"
+      "movl $1,0x180100\n"
       PK_TO_USER("1f") ".balign 4096\n 1: mov $1,%edi\n push %edi\n" PK_TRY("mov 0x300000,%eax")
       PK_TRY("mov 0x17f000,%eax") PK_TRY("mov 0x182000,%eax") "out %al,$0xe4\n" PK_END);
 /* clang-format on */
@@ -129,7 +130,7 @@ Test(isolation_maps, supervisor_page_is_not_in_the_user_views_process)
 /* clang-format off */
 /* The same where the user's world was a kernel's before. */
 GUEST(im_recycle, PK_KERNEL PK_PAGING "mov 0x300000,%eax\n mov $0x12000,%eax\n mov %eax,%cr3\n"
-      "mov 0x301000,%eax\n mov $0x10000,%eax\n mov %eax,%cr3\n" PK_TO_USER("1f")
+      "mov 0x400000,%eax\n mov $0x10000,%eax\n mov %eax,%cr3\n" PK_TO_USER("1f")
       ".balign 4096\n 1: push %edi\n out %al,$0xe4\n" PK_END);
 /* clang-format on */
 
@@ -139,6 +140,8 @@ Test(isolation_maps, recycled_world_keeps_nothing_of_the_kernel)
 
 	im_load(&g, im_recycle, im_recycle_end);
 	memcpy(g.vm.ram + 0x12000, g.vm.ram + PK_PD, PAGE_SIZE);
+	*pk_word(&g, 0x12004) = 0x13003; /* where the user maps nothing */
+	*pk_word(&g, 0x13000) = 0x302003;
 	g.vm.worlds = 2;
 	cg_go(&g);
 	cr_expect(im_seen.user);
@@ -164,7 +167,8 @@ static uint32_t im_random(void)
  * A list of words at 0x2c0000 (for the user, read-only): addresses; bit 0 set: write.  0 ends it.
  */
 /* clang-format off */
-GUEST(im_walker, PK_KERNEL "mov %cr4,%eax\n or $0x10,%eax\n mov %eax,%cr4\n" PK_PAGING PK_TO_USER("1f")
+GUEST(im_walker, PK_KERNEL "mov %cr4,%eax\n or $0x10,%eax\n"
+      "mov %eax,%cr4\n" PK_PAGING PK_TO_USER("1f")
       ".balign 4096\n 1: movl $" A("4f") ",0x180004\n mov $0x2c0000,%esi\n"
       "2: mov (%esi),%edi\n add $4,%esi\n test %edi,%edi\n jz 5f\n movl $0,0x180000\n"
       "btr $0,%edi\n jc 3f\n mov (%edi),%ebp\n jmp 2b\n 3: movb $1,(%edi)\n jmp 2b\n"

@@ -142,6 +142,48 @@ Test(options, account_prints_shadow_code_pages, .timeout = 60)
 	cr_expect_not_null(strstr(line, " verified, "), "%s", line);
 }
 
+/* minios with processes: enough of them to need more views than @worlds. */
+static void run_processes(struct child *c, const char *stats, const char *worlds)
+{
+	static char module[600];
+
+	snprintf(module, sizeof(module), "%s/minios-programs.a", getenv("GUESTS"));
+	*c = (struct child){ .argv = { child_ringside(), "run", stats, "--worlds", worlds,
+				       child_guest("minios"), "--module", module, "-append",
+				       "script=hello;burn 20 &;burn 20" },
+			     .seconds = 60 };
+	child_run(c);
+	cr_assert_eq(c->status & 0x81, 1, "status %d\n%s%s", c->status, c->out, c->err);
+	cr_assert_not_null(strstr(c->out, "hello"), "%s", c->out);
+}
+
+Test(options, worlds_bounds_what_the_account_shows_of_the_shadow_mmu, .timeout = 120)
+{
+	static struct child c;
+	struct json_object *o, *few, *many;
+
+	cr_assert_not_null(getenv("GUESTS"));
+	run_processes(&c, "--stats=json", "2");
+	o = json_tokener_parse(c.err);
+	few = json_object_object_get(o, "shadow");
+	cr_assert_not_null(few, "%s", c.err);
+	cr_expect_eq(opt_num(few, "spaces"), 2);
+	cr_expect_gt(opt_num(few, "evicted"), 0);
+	cr_expect_gt(opt_num(few, "switches"), opt_num(few, "evicted"));
+	cr_expect_geq(opt_num(few, "pages"), opt_num(few, "fills"));
+	cr_expect_gt(opt_num(few, "validated"), 0);
+	cr_expect_geq(opt_num(few, "stale"), 0);
+	cr_expect_eq(opt_num(few, "flushed"), 0);
+	run_processes(&c, "--stats=json", "64");
+	many = json_object_object_get(json_tokener_parse(c.err), "shadow");
+	cr_assert_not_null(many, "%s", c.err);
+	cr_expect_eq(opt_num(many, "evicted"), 0);
+	cr_expect_eq(opt_num(many, "created") + 1, opt_num(many, "spaces"));
+	cr_expect_gt(opt_num(many, "spaces"), 2);
+	run_processes(&c, "--stats", "3");
+	cr_expect_not_null(strstr(c.err, "\nshadow MMU: 3 spaces, "), "%s", c.err);
+}
+
 /* ---- the terminal ---- */
 
 static pid_t start_on(int slave)

@@ -276,7 +276,8 @@ Test(rings, call_gate_copies_parameters_and_lret_takes_them_back)
 }
 
 /* clang-format off */
-GUEST(ri_lret, PK_KERNEL PK_PAGING "mov $0x10,%eax\n mov %eax,%fs\n mov $0x23,%eax\n mov %eax,%gs\n"
+GUEST(ri_lret, PK_KERNEL PK_PAGING "mov $0x10,%eax\n mov %eax,%fs\n mov $0x23,%eax\n"
+      "mov %eax,%gs\n"
       "push $0x23\n push $0x3f0000\n push $0x1b\n push $" A("1f") "\n lret\n" ".balign 4096\n"
       "1: mov %fs,%ebx\n mov %gs,%ecx\n mov $0x23,%eax\n mov %eax,%ds\n" PK_TRY("ud2")
       PK_TRY("push $0x23\n push $0x3f0000\n push $0x08\n push $0x101000\n lret") PK_END);
@@ -307,7 +308,8 @@ Test(rings, far_return_to_the_outer_ring)
 	PK_TRY("in $0xe2,%al") "pushf\n pop %ebp\n"
 GUEST(ri_ring1, PK_KERNEL PK_CALL_GATE(0x68, "2f") PK_PAGING
       PK_TO_RING(0x41, 0x49, 0x18f000, 0x002, "1f")
-      "1:" RI_INNER "lcall $0x69,$0\n mov %cs,%esi\n" PK_END "2: mov %cs,%edi\n mov %cr3,%edx\n lret\n");
+      "1:" RI_INNER "lcall $0x69,$0\n mov %cs,%esi\n" PK_END "2: mov %cs,%edi\n mov %cr3,%edx\n"
+      "lret\n");
 GUEST(ri_ring2, PK_KERNEL PK_CALL_GATE(0x38, "2f") PK_PAGING
       PK_TO_RING(0x52, 0x5a, 0x18e000, 0x002, "1f")
       "1:" RI_INNER "push $1\n push $2\n lcall $0x3a,$0\n mov %cs,%esi\n" PK_END

@@ -53,9 +53,11 @@ Test(shadow_code, code_page_shared_between_address_spaces)
 
 /* clang-format off */
 /* The copy is made from an alias: read where it is executed, the page shows its patches. */
-GUEST(sc_cow, PK_KERNEL "movl $0x300003,0x11000+4*0x310\n" PK_PAGING "xor %ecx,%ecx\n mov $0x300000,%ebx\n call *%ebx\n"
+GUEST(sc_cow, PK_KERNEL "movl $0x300003,0x11000+4*0x310\n" PK_PAGING "xor %ecx,%ecx\n"
+      "mov $0x300000,%ebx\n call *%ebx\n"
       /* copy, remap, change the copy's constant */
-      "mov $0x310000,%esi\n mov $0x304000,%edi\n push %ecx\n mov $1024,%ecx\n rep movsl\n pop %ecx\n"
+      "mov $0x310000,%esi\n mov $0x304000,%edi\n push %ecx\n mov $1024,%ecx\n rep movsl\n"
+      "pop %ecx\n"
       "movl $0x304003,0x11000+4*0x300\n invlpg 0x300000\n movb $1,0x300004\n call *%ebx\n"
       "mov %ecx,%edx\n"                                              /* 41 + 1 */
       "mov $0x12000,%eax\n mov %eax,%cr3\n call *%ebx\n mov %ecx,%esi\n" /* + 41: the old one */
@@ -82,9 +84,11 @@ Test(shadow_code, copy_on_write_of_a_code_page)
 
 /* clang-format off */
 /* One page, code for ring 0 (IF clear) and ring 3, writable for both. */
-GUEST(sc_views, PK_KERNEL PK_PAGING "mov $0x300000,%ebx\n xor %ecx,%ecx\n call *%ebx\n mov %eax,%esi\n"
+GUEST(sc_views, PK_KERNEL PK_PAGING "mov $0x300000,%ebx\n xor %ecx,%ecx\n call *%ebx\n"
+      "mov %eax,%esi\n"
       PK_TO_USER("1f") "2: call *%ebx\n mov %eax,%edi\n" PK_END
-      ".balign 4096\n 1: call *%ebx\n mov %eax,%ebp\n movb $1,0x300004\n call *%ebx\n int $0x21\n");
+      ".balign 4096\n 1: call *%ebx\n mov %eax,%ebp\n movb $1,0x300004\n call *%ebx\n"
+      "int $0x21\n");
 /* clang-format on */
 
 Test(shadow_code, page_executed_in_both_views)
@@ -111,7 +115,8 @@ Test(shadow_code, page_executed_in_both_views)
 
 /* clang-format off */
 GUEST(sc_smc, PK_KERNEL PK_PAGING PK_TO_USER("1f") ".balign 4096\n"
-      "1: xor %ebx,%ebx\n mov $100,%ecx\n mov $0x300000,%edi\n movb $0xb8,(%edi)\n movb $0xc3,5(%edi)\n"
+      "1: xor %ebx,%ebx\n mov $100,%ecx\n mov $0x300000,%edi\n movb $0xb8,(%edi)\n"
+      "movb $0xc3,5(%edi)\n"
       "2: mov %ecx,1(%edi)\n call *%edi\n add %eax,%ebx\n loop 2b\n" PK_END);
 /* clang-format on */
 
@@ -158,7 +163,8 @@ Test(shadow_code, page_that_is_page_table_and_code)
 /* clang-format off */
 GUEST(sc_turns, PK_KERNEL PK_PAGING "xor %ecx,%ecx\n mov $0x304000,%ebx\n call *%ebx\n"
       /* code becomes the table for 0x400000 */
-      "mov $0x304000,%edi\n mov $0x301003,%eax\n push %ecx\n mov $1024,%ecx\n rep stosl\n pop %ecx\n"
+      "mov $0x304000,%edi\n mov $0x301003,%eax\n push %ecx\n mov $1024,%ecx\n rep stosl\n"
+      "pop %ecx\n"
       "movl $0x304003,0x10004\n mov 0x4ff000,%edx\n movl $0x302003,0x304000\n invlpg 0x400000\n"
       "mov 0x400000,%esi\n"
       /* the table becomes data, its translations are flushed; then code again */
@@ -212,8 +218,10 @@ Test(shadow_code, code_written_while_paging_was_off)
 /* MOVUPS into the page it is on, by another address of the page: not an instruction we emulate. */
 GUEST(sc_sse, PK_KERNEL "mov %cr4,%eax\n or $0x600,%eax\n mov %eax,%cr4\n"
       "movl $0x300003,0x11000+4*0x310\n" PK_PAGING
-      "movl $0x31050f0f,0x300000\n movw $0x110f,0x300000\n movl $0x31020005,0x300002\n movw $0xc300,0x300006\n"
-      "mov $0x300000,%ebx\n movups 0x181f00,%xmm0\n call *%ebx\n mov 0x300200,%ecx\n mov 0x310204,%edx\n"
+      "movl $0x31050f0f,0x300000\n movw $0x110f,0x300000\n movl $0x31020005,0x300002\n"
+      "movw $0xc300,0x300006\n"
+      "mov $0x300000,%ebx\n movups 0x181f00,%xmm0\n call *%ebx\n mov 0x300200,%ecx\n"
+      "mov 0x310204,%edx\n"
       PK_END);
 /* clang-format on */
 

@@ -91,7 +91,8 @@ Test(shadow_edge, page_directory_outside_ram_ends_the_guest)
 /* ---- flushes ---- */
 
 /* clang-format off */
-GUEST(se_global, PK_KERNEL "mov %cr4,%eax\n or $0x80,%eax\n mov %eax,%cr4\n orl $0x100,0x11000+4*0x300\n"
+GUEST(se_global, PK_KERNEL "mov %cr4,%eax\n or $0x80,%eax\n mov %eax,%cr4\n"
+      "orl $0x100,0x11000+4*0x300\n"
       PK_PAGING "mov 0x300000,%ebx\n movl $0x301103,0x11000+4*0x300\n" RELOAD "mov 0x300000,%ecx\n"
       "movl $0x302103,0x11000+4*0x300\n mov %cr4,%eax\n xor $0x80,%eax\n mov %eax,%cr4\n"
       "mov 0x300000,%edx\n movl $0x300103,0x11000+4*0x300\n mov %cr4,%eax\n xor $0x80,%eax\n"
@@ -119,7 +120,8 @@ Test(shadow_edge, global_pages_go_with_cr4_pge_and_invlpg)
 /* clang-format off */
 /* The entry for 0xc00000 is a 4 MiB page at 0 with PSE; the page table at 0x12000 without. */
 GUEST(se_pse, PK_KERNEL "movl $0x12083,0x1000c\n movl $0x301003,0x12000+4*0x300\n" PK_PAGING
-      "mov 0xf00000,%ebx\n andl $~0x12000,0x1000c\n mov %cr4,%eax\n or $0x10,%eax\n mov %eax,%cr4\n"
+      "mov 0xf00000,%ebx\n andl $~0x12000,0x1000c\n mov %cr4,%eax\n or $0x10,%eax\n"
+      "mov %eax,%cr4\n"
       "mov 0xf00000,%ecx\n orl $0x12000,0x1000c\n mov %cr4,%eax\n xor $0x10,%eax\n mov %eax,%cr4\n"
       "mov 0xf00000,%edx\n" PK_END);
 /* clang-format on */
@@ -227,7 +229,8 @@ Test(shadow_edge, accessed_and_dirty_come_back_when_cleared_and_flushed)
 }
 
 /* clang-format off */
-GUEST(se_fetch_a, PK_KERNEL PK_PAGING "mov $0x300ffe,%eax\n movw $0xc3fa,(%eax)\n call *%eax\n" PK_END);
+GUEST(se_fetch_a, PK_KERNEL PK_PAGING "mov $0x300ffe,%eax\n movw $0xc3fa,(%eax)\n"
+      "call *%eax\n" PK_END);
 /* clang-format on */
 
 /* CLI and RET in the last two bytes of a page: the next page is not accessed. */
@@ -289,7 +292,8 @@ Test(shadow_edge, unchanged_tables_lose_no_mapping_at_a_flush)
 GUEST(se_scattered, PK_KERNEL
       "mov $0x200000,%edi\n mov $18432,%ecx\n 1: mov %ecx,%eax\n and $1,%eax\n shl $13,%eax\n"
       "add $0x300023,%eax\n stosl\n loop 1b\n mov $80,%ecx\n mov $0x10010,%edi\n"
-      "2: mov %ecx,%eax\n 4: sub $18,%eax\n jns 4b\n add $18,%eax\n shl $12,%eax\n add $0x200003,%eax\n"
+      "2: mov %ecx,%eax\n 4: sub $18,%eax\n jns 4b\n add $18,%eax\n shl $12,%eax\n"
+      "add $0x200003,%eax\n"
       "stosl\n loop 2b\n" PK_PAGING
       "xor %ebx,%ebx\n mov $2,%edx\n 5: mov $0x1000000,%esi\n mov $75000,%ecx\n"
       "3: add (%esi),%ebx\n add $0x1000,%esi\n loop 3b\n dec %edx\n jnz 5b\n" PK_END);
@@ -312,7 +316,8 @@ Test(shadow_edge, more_mappings_than_the_host_allows)
 
 /* clang-format off */
 /* Six address spaces, each with a user program that counts in a page of its own; three rounds. */
-GUEST(se_spaces, PK_KERNEL "mov $" A("5f") ",%eax\n mov %ax,0x3108\n shr $16,%eax\n mov %ax,0x310e\n"
+GUEST(se_spaces, PK_KERNEL "mov $" A("5f") ",%eax\n mov %ax,0x3108\n shr $16,%eax\n"
+      "mov %ax,0x310e\n"
       PK_PAGING "xor %edx,%edx\n"
       "1: mov $0x20000,%esi\n 2: mov %esi,%cr3\n" PK_TO_USER("3f")
       "5: add $0x2000,%esi\n cmp $0x2c000,%esi\n jne 2b\n inc %edx\n"

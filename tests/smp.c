@@ -129,3 +129,34 @@ Test(smp, code_rewritten_while_others_execute_it)
 	cr_expect_eq(REG(&s.g, EBX), 0);
 	smp_free(&s);
 }
+
+/* Between a vCPU's fault on a code page and its handling, another one may have dropped the page. */
+Test(smp, code_page_dropped_before_the_write_fault_is_handled)
+{
+	static struct cg g;
+
+	cg_load(&g, smp_count, smp_count_end);
+	cr_assert_eq(shadow_attach(&g.v), 0);
+	cr_expect_eq(code_write_fault(&g.v, 0x110000, 0x110000), CODE_WRITE_DROPPED);
+	cg_free(&g);
+}
+
+/*
+ * As above, but popf and nop in turn: whichever it was, it is no #GP (without an IDT: the end),
+ * although the trap was on one and the other is there when it is looked at.
+ */
+GUEST(smp_patch, "movl $0x00c39d9c,0x110000\n"
+      "mov $8,%al\n out %al,$0xf6\n 1: pause\n cmpl $2,0x280004\n jne 1b\n"
+		 "mov $3000,%ecx\n 2: movl $0xc39090,0x110000\n movl $0x00c39d9c,0x110000\n loop 2b\n"
+		 "movl $1,0x280008\n 4: pause\n cmpl $4,0x280004\n jne 4b\n" DONE
+		 ".fill 0x800 - (. - base), 1, 0x90\n"
+		 "lock incl 0x280004\n mov $0x110000,%edx\n"
+		 "5: call *%edx\n cmpl $1,0x280008\n jne 5b\n lock incl 0x280004\n 3: jmp 3b\n");
+Test(smp, patch_removed_between_trap_and_handling)
+{
+	static struct smp s;
+
+	memset(&s, 0, sizeof(s));
+	smp_run(&s, 2, smp_patch, smp_patch_end, smp_ap, smp_ap_end);
+	smp_free(&s);
+}

@@ -157,6 +157,37 @@ Test(world, flags_set_natively_are_taken_over_once)
 	stop(&f);
 }
 
+/* Alignment checks of the guest's own ring 3: what its popf makes of AC counts. */
+Test(world, alignment_flag_is_cleared_natively)
+{
+	struct fixture f;
+
+	start(&f);
+	f.v.sh.cpl = 3;
+	f.v.sh.cr0 |= CR0_AM;
+	f.v.regs.eflags = FL_FIXED | FL_AC;
+	CODE_IS(&f, 0x6a, 0x02, 0x9d, 0xf4); /* push $2; popf; hlt */
+	run(&f, 0);
+	EXPECT_EXIT(&f, EXIT_PRIVILEGED, VEC_GP, CODE + 3);
+	cr_expect_eq(f.v.regs.eflags, FL_FIXED, "%#x", f.v.regs.eflags);
+	stop(&f);
+}
+
+/* A step for the VMM's sake does not swallow the guest's own single-step trap. */
+Test(world, step_of_a_guest_that_single_steps)
+{
+	struct fixture f;
+
+	start(&f);
+	CODE_IS(&f, 0x90, 0x90, 0xf4);
+	f.v.regs.eflags |= FL_TF;
+	run(&f, ENGINE_STEP);
+	EXPECT_EXIT(&f, EXIT_EXCEPTION, VEC_DB, CODE + 1);
+	cr_expect_eq(f.x.dr6, 1u << 14);
+	cr_expect(f.v.regs.eflags & FL_TF);
+	stop(&f);
+}
+
 Test(world, step_runs_one_instruction)
 {
 	struct fixture f;
@@ -492,6 +523,34 @@ Test(world, kick_before_run_is_not_lost)
 	vcpu_kick(&f.v);
 	run(&f, 0);
 	cr_expect_eq(f.x.reason, EXIT_KICK);
+	stop(&f);
+}
+
+/* New descriptors while the queue for the mapper is almost full: each must arrive. */
+Test(world, segments_behind_a_full_queue)
+{
+	static const enum seg changed[] = { SEG_ES, SEG_SS, SEG_DS, SEG_FS, SEG_GS };
+	struct fixture f;
+
+	start(&f);
+	CODE_IS(&f, 0xf4);
+	run(&f, 0);
+	for (uint32_t i = 0; i < 5; i++) {
+		f.v.regs.seg[changed[i]].base = 0x100 * (i + 1);
+		memset(f.vm.ram + DATA + 0x100 * (i + 1), (int)(i + 1), 4);
+	}
+	for (unsigned i = 0; i < WORLD_BATCH - 1; i++)
+		cr_assert_eq(world_engine.unmap(f.v.engine, 0xc0000000u, PAGE_SIZE), 0);
+	/* mov %es:DATA,%eax; %ss, %ecx; %ds, %edx; %fs, %ebx; %gs, %esi; hlt */
+	CODE_IS(&f, 0x26, 0xa1, LE32(DATA), 0x36, 0x8b, 0x0d, LE32(DATA), 0x8b, 0x15, LE32(DATA),
+		0x64, 0x8b, 0x1d, LE32(DATA), 0x65, 0x8b, 0x35, LE32(DATA), 0xf4);
+	run(&f, 0);
+	EXPECT_EXIT(&f, EXIT_PRIVILEGED, VEC_GP, CODE + 33);
+	cr_expect_eq(f.v.regs.gpr[EAX], 0x01010101);
+	cr_expect_eq(f.v.regs.gpr[ECX], 0x02020202);
+	cr_expect_eq(f.v.regs.gpr[EDX], 0x03030303);
+	cr_expect_eq(f.v.regs.gpr[EBX], 0x04040404);
+	cr_expect_eq(f.v.regs.gpr[ESI], 0x05050505);
 	stop(&f);
 }
 

@@ -116,6 +116,17 @@ void account_inject(struct account *a, uint8_t vector, bool external)
 		a->inner[vector]++;
 }
 
+void account_lookahead(struct account *a)
+{
+	if (a)
+		a->lookahead++;
+}
+
+uint64_t account_lookaheads(const struct account *a)
+{
+	return a ? a->lookahead : 0;
+}
+
 void account_blocked(struct account *a, uint64_t ns)
 {
 	if (a)
@@ -170,6 +181,7 @@ int account_merge(struct account *to, const struct account *from)
 	to->times.handling_ns += from->times.handling_ns;
 	to->times.blocked_ns += from->times.blocked_ns;
 	to->handoff_switches += from->handoff_switches;
+	to->lookahead += from->lookahead;
 	return err;
 }
 

@@ -44,6 +44,9 @@ void account_free(struct account *a);
 void account_exit(struct account *a, unsigned cause, const struct exit *x, uint64_t handling_ns);
 /* An event delivered into the guest. */
 void account_inject(struct account *a, uint8_t vector, bool external);
+/* The exit counted last had no trap of its own (--lookahead). */
+void account_lookahead(struct account *a);
+uint64_t account_lookaheads(const struct account *a);
 /* Time the vCPU was blocked (halted). */
 void account_blocked(struct account *a, uint64_t ns);
 /* The engine changed the way in which VMM and guest take turns. */

@@ -245,6 +245,9 @@ void account_print(const struct vm *vm, FILE *f)
 		(double)times_total(&sum->times) / 1e9);
 	print_causes(sum, f);
 	print_times(vm, sum, f);
+	if (sum->lookahead)
+		fprintf(f, "  %s of them without a trap of their own (--lookahead)\n",
+			grouped(sum->lookahead, num));
 	if (sum->handoff_switches)
 		fprintf(f, "hand-off changed between one CPU and two: %s times\n",
 			grouped(sum->handoff_switches, num));
@@ -481,6 +484,7 @@ struct json_object *account_json(const struct vm *vm)
 	json_object_object_add(o, "code", code_json(vm->code));
 	json_object_object_add(o, "shadow", shadow_json(vm));
 	add_num(o, "handoff_switches", sum->handoff_switches);
+	add_num(o, "lookahead", sum->lookahead);
 	insn_cache_stats(&stats);
 	dec = json_object_new_object();
 	add_num(dec, "lookups", stats.lookups);

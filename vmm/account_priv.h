@@ -28,6 +28,7 @@ struct account {
 	uint64_t external[256]; /* by vector: from an interrupt controller */
 	struct account_times times;
 	uint64_t handoff_switches;
+	uint64_t lookahead; /* exits without a trap of their own */
 };
 
 /* Add all of @from to @to.  Returns 0, or -ENOMEM with some costs missing. */

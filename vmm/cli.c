@@ -29,6 +29,8 @@ enum option_key {
 	KEY_CPUID,
 	KEY_TSC,
 	KEY_WORLDS,
+	KEY_SMP,
+	KEY_LOOKAHEAD,
 };
 
 static const struct argp_option run_option_table[] = {
@@ -44,6 +46,10 @@ static const struct argp_option run_option_table[] = {
 	  "Take features away from the guest, or print what its CPUID says", 0 },
 	{ "tsc", KEY_TSC, "native|trap", 0,
 	  "rdtsc runs natively (the default) while the guest leaves its counter alone, or traps",
+	  0 },
+	{ "smp", KEY_SMP, "N", 0, "Virtual CPUs, 1 to 8; default 1", 0 },
+	{ "lookahead", KEY_LOOKAHEAD, NULL, 0,
+	  "Emulate runs of sensitive instructions on one trap: faster, but no longer one trap each",
 	  0 },
 	{ "worlds", KEY_WORLDS, "N", 0,
 	  "Keep so many views of address spaces, each a process, per virtual CPU (default 16); "
@@ -153,17 +159,17 @@ static int parse_memory(struct parse *p, const char *arg)
 	}
 }
 
-static int parse_worlds(struct parse *p, const char *arg)
+static int parse_count(struct parse *p, const char *option, const char *arg, unsigned max,
+		       unsigned *out)
 {
 	unsigned long n;
 	char *end;
 
 	errno = 0;
 	n = strtoul(arg, &end, 10);
-	if (!isdigit((unsigned char)*arg) || *end || errno || !n || n > SHADOW_SPACES_MAX)
-		return refuse(p, "--worlds %s: it is a number from 1 to %u", arg,
-			      SHADOW_SPACES_MAX);
-	p->o->worlds = (unsigned)n;
+	if (!isdigit((unsigned char)*arg) || *end || errno || !n || n > max)
+		return refuse(p, "%s %s: it is a number from 1 to %u", option, arg, max);
+	*out = (unsigned)n;
 	return 0;
 }
 
@@ -297,7 +303,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		if (cpuid_mask_parse(arg, &o->cpuid_mask, &o->cpuid_show, p->err, p->err_size) < 0)
 			return EINVAL;
 		return 0;
-	case KEY_WORLDS: return parse_worlds(p, arg);
+	case KEY_WORLDS: return parse_count(p, "--worlds", arg, SHADOW_SPACES_MAX, &p->o->worlds);
+	case KEY_LOOKAHEAD: p->o->lookahead = true; return 0;
+	case KEY_SMP: return parse_count(p, "--smp", arg, VM_VCPUS_MAX, &p->o->vcpus);
 	case KEY_TIMEOUT:
 		if (cli_parse_seconds(arg, &o->timeout_ns) < 0)
 			return refuse(
@@ -326,7 +334,7 @@ int cli_parse_run(int argc, char **argv, struct run_options *o, char *err, size_
 {
 	struct parse p = { .o = o, .err = err, .err_size = err_size };
 
-	*o = (struct run_options){ .ram_len = RAM_DEFAULT, .engine = &world_engine };
+	*o = (struct run_options){ .ram_len = RAM_DEFAULT, .engine = &world_engine, .vcpus = 1 };
 	*err = '\0';
 	/*
 	 * One dash is enough for long options (QEMU's -append).  The sentences are ours: argp would

@@ -29,7 +29,9 @@ struct run_options {
 	struct boot_module *mods;
 	size_t nmods;
 	const struct engine_ops *engine;
-	int handoff;     /* struct vm: 0 auto, 1 share, 2 spin */
+	int handoff; /* struct vm: 0 auto, 1 share, 2 spin */
+	bool lookahead; /* struct vm */
+	unsigned vcpus;
 	unsigned worlds; /* struct vm: spaces a vCPU may keep; 0: the default */
 	enum stats_format stats;
 	const char *stats_file; /* NULL: standard error */

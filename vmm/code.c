@@ -50,7 +50,7 @@ struct code {
 	struct code_page *dirty;
 	/* Pages mapped as they are for a single step: two of code, and one that is written. */
 	struct code_step step[VM_VCPUS_MAX][3];
-	uint8_t bits[VM_VCPUS_MAX];             /* of the code segment each vCPU runs in */
+	uint8_t bits[VM_VCPUS_MAX]; /* of the code segment each vCPU runs in */
 	bool patch_tsc;
 	uint64_t *image_hash; /* by gfn: of pages with code as loaded, else 0 */
 	struct code_stats st;
@@ -343,6 +343,25 @@ static void settle_tail(struct code *c, struct code_page *p, const struct code_p
 	}
 }
 
+/*
+ * Another vCPU may be executing the copy.  It sees each aligned 8 bytes as they were or as they are
+ * now, so that an instruction which the guest rewrote with one aligned store changes at once, as it
+ * does on a CPU.
+ */
+static void fill_copy(uint8_t *copy, const uint8_t *bytes, const scan_bitmap patch)
+{
+	for (unsigned off = 0; off < SCAN_PAGE; off += 8) {
+		uint8_t word[8];
+		uint64_t q;
+
+		for (unsigned i = 0; i < 8; i++)
+			word[i] = scan_test(patch, off + i) ? SCAN_PATCH : bytes[off + i];
+		memcpy(&q, word, 8);
+		if (memcmp(copy + off, word, 8) != 0)
+			__atomic_store_n((uint64_t *)(void *)(copy + off), q, __ATOMIC_RELEASE);
+	}
+}
+
 /* Scan @p from its entries and fill its copy. */
 static void page_scan(struct code *c, struct vcpu *v, struct code_page *p)
 {
@@ -365,7 +384,6 @@ static void page_scan(struct code *c, struct vcpu *v, struct code_page *p)
 	};
 	scan_bitmap image_code = { 0 }, image_data = { 0 };
 	uint64_t t0 = tsc_read();
-	uint8_t *copy = slot_ptr(c, p->slot);
 
 	if (prev) {
 		in.lead_known = true;
@@ -381,16 +399,16 @@ static void page_scan(struct code *c, struct vcpu *v, struct code_page *p)
 		memcpy(bytes + SCAN_PAGE, after, INSN_MAX - 1);
 	scan_page(&in, &p->res);
 	settle_tail(c, p, next);
-	for (unsigned off = 0; off < SCAN_PAGE; off++)
-		copy[off] = scan_test(p->res.patch, off) ? SCAN_PATCH : bytes[off];
+	/* Before this copy has a patch that an instruction of the other would run into. */
+	if (prev)
+		settle_tail(c, prev, p);
+	fill_copy(slot_ptr(c, p->slot), bytes, p->res.patch);
 	c->st.scan_ns += tsc_to_ns(tsc_read() - t0);
 	/* Neighbours whose verdict depends on this page. */
 	if (p->res.tail && next)
 		for (unsigned i = 0; i < p->res.tail; i++)
 			if (scan_test(next->res.patch, i) && !scan_test(next->res.start, i))
 				mark_dirty(c, next); /* an assumption, now refuted */
-	if (prev)
-		settle_tail(c, prev, p);
 }
 
 static int rescan_dirty(struct code *c, struct vcpu *v)
@@ -493,6 +511,9 @@ static int code_write_fault_locked(struct vcpu *v, gva_t gva, gpa_t gpa)
 	struct code_page *p = page_find(c, gpa);
 
 	(void)gva;
+	/* Another vCPU may have dropped it between the fault and now. */
+	if (!p || !p->mapped)
+		return CODE_WRITE_DROPPED;
 	if (writes_itself(v, p) || (p->refetched > REFETCH_MAX && p->writes < WRITES_MAX)) {
 		p->writes++;
 		c->st.writes++;
@@ -615,6 +636,25 @@ int code_before_run(struct vcpu *v)
 	return res;
 }
 
+bool code_at_patch(struct vcpu *v)
+{
+	gva_t eip = v->regs.seg[SEG_CS].base + v->regs.eip;
+	struct code *c = v->vm->code;
+	struct code_page *p;
+	bool traps = false;
+	gpa_t gpa;
+
+	if (!c || user_view(v) || code_where(v, eip, &gpa))
+		return false;
+	pthread_mutex_lock(&v->vm->mmu_lock);
+	p = page_find(c, gpa);
+	if (p && p->mapped && !p->dirty && scan_test(p->res.start, gpa % PAGE_SIZE))
+		traps = scan_test(p->res.patch, gpa % PAGE_SIZE) ||
+			scan_test(p->res.privileged, gpa % PAGE_SIZE);
+	pthread_mutex_unlock(&v->vm->mmu_lock);
+	return traps;
+}
+
 bool code_patched(struct vcpu *v, gva_t gva)
 {
 	struct code *c = v->vm->code;
@@ -622,7 +662,12 @@ bool code_patched(struct vcpu *v, gva_t gva)
 	bool patched;
 	gpa_t gpa;
 
-	if (!c || user_view(v) || code_where(v, gva, &gpa))
+	if (!c || user_view(v))
+		return false;
+	/* There may have been one, which another vCPU has removed since the trap. */
+	if (v->vm->vcpus > 1)
+		return true;
+	if (code_where(v, gva, &gpa))
 		return false;
 	pthread_mutex_lock(&v->vm->mmu_lock);
 	p = page_find(c, gpa);

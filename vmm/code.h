@@ -78,7 +78,13 @@ int code_before_run(struct vcpu *v);
 int code_step_original(struct vcpu *v);
 int code_step_done(struct vcpu *v);
 
-/* Is there a patch at linear address @gva? */
+/*
+ * Would the instruction at EIP trap, by a patch or by itself?  Only where that is known without
+ * fetching it: in a page executed from a copy.
+ */
+bool code_at_patch(struct vcpu *v);
+
+/* Can a trap at linear address @gva be the doing of a patch?  If there are several vCPUs, yes. */
 bool code_patched(struct vcpu *v, gva_t gva);
 
 /* Paging is off: map all of RAM in @v's world, writable but for the pages executed from copies. */

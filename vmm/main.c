@@ -34,7 +34,7 @@
 struct session {
 	const struct run_options *opt;
 	struct vm vm;
-	struct vcpu *v;
+	struct trace *trace;
 	int signal_fd, done_fd; /* done: an eventfd, written when vcpu_run() has returned */
 	int debugcon_fd;
 	FILE *stats;
@@ -139,7 +139,7 @@ static int make_vm(struct session *s)
 {
 	struct vm *vm = &s->vm;
 	int res = vm_init(vm, s->opt->ram_len);
-	struct vcpu *v;
+	struct trace *trace;
 	char err[512];
 
 	if (res < 0)
@@ -147,21 +147,28 @@ static int make_vm(struct session *s)
 	vm->engine_ops = s->opt->engine;
 	vm->handoff = s->opt->handoff;
 	vm->worlds = s->opt->worlds;
+	vm->lookahead = s->opt->lookahead;
 	vm->cpuid_mask = s->opt->cpuid_mask;
-	v = calloc(1, sizeof(*v));
-	if (!v)
-		return complain(STATUS_HOST, "host: out of memory");
-	s->v = v;
-	v->vm = vm;
-	vm->vcpu[0] = v;
-	vm->vcpus = 1;
-	vcpu_reset(v);
-	v->account = account_new();
-	if (!v->account)
-		return complain(STATUS_HOST, "host: out of memory");
-	v->trace = trace_new(s->opt->trace_file, s->opt->trace_format, err, sizeof(err));
-	if (!v->trace)
+	trace = trace_new(s->opt->trace_file, s->opt->trace_format, err, sizeof(err));
+	if (!trace)
 		return complain(STATUS_INPUT, "%s", err);
+	s->trace = trace;
+	for (unsigned i = 0; i < s->opt->vcpus; i++) {
+		struct vcpu *v = calloc(1, sizeof(*v));
+
+		if (!v)
+			return complain(STATUS_HOST, "host: out of memory");
+		v->vm = vm;
+		v->id = i;
+		v->trace = trace;
+		v->wait_sipi = i > 0;
+		vcpu_reset(v);
+		vm->vcpu[i] = v;
+		vm->vcpus = i + 1;
+		v->account = account_new();
+		if (!v->account)
+			return complain(STATUS_HOST, "host: out of memory");
+	}
 	return STATUS_OK;
 }
 
@@ -183,22 +190,34 @@ static int load(struct session *s)
 	if (loader_load(&s->vm, o->image, o->cmdline, o->mods, o->nmods, &boot, &s->vm.symbols, err,
 			sizeof(err)) < 0)
 		return complain(STATUS_INPUT, "%s", err);
-	vcpu_boot_multiboot(s->v, boot.entry, boot.magic, boot.info_gpa);
+	vcpu_boot_multiboot(s->vm.vcpu[0], boot.entry, boot.magic, boot.info_gpa);
 	return STATUS_OK;
 }
 
 /* ---- running ---- */
 
+struct pcpu {
+	struct session *s;
+	struct vcpu *v;
+	pthread_t thread;
+};
+
 static void *pcpu_main(void *arg)
 {
-	struct session *s = arg;
+	struct pcpu *p = arg;
+	struct vm *vm = &p->s->vm;
 	uint64_t one = 1;
-	int res = vcpu_run(s->v);
+	int res = 0;
 
-	if (res < 0 && atomic_load(&s->vm.end) == VM_RUNNING)
-		vm_host_fail(&s->vm, "the vCPU stopped: %s", strerror(-res));
+	/* A world dies with the thread that made it: each thread makes its own. */
+	if (!p->v->engine)
+		res = vm->engine_ops->create(p->v, &p->v->engine);
+	if (!res)
+		res = vcpu_run(p->v);
+	if (res < 0 && atomic_load(&vm->end) == VM_RUNNING)
+		vm_host_fail(vm, "vCPU %u stopped: %s", p->v->id, strerror(-res));
 	/* Only fails if the counter would overflow. */
-	(void)!write(s->done_fd, &one, sizeof(one));
+	(void)!write(p->s->done_fd, &one, sizeof(one));
 	return NULL;
 }
 
@@ -237,8 +256,9 @@ static void wait_for_end(struct session *s)
 static int run_guest(struct session *s)
 {
 	struct vm *vm = &s->vm;
-	pthread_t pcpu;
-	int res = vm->engine_ops->create(s->v, &s->v->engine);
+	struct pcpu pcpu[VM_VCPUS_MAX];
+	unsigned started = 0;
+	int res = vm->engine_ops->create(vm->vcpu[0], &vm->vcpu[0]->engine);
 
 	if (res < 0)
 		return complain_host(vm, vm->engine_ops->name, res);
@@ -249,19 +269,30 @@ static int run_guest(struct session *s)
 		res = complain_host(vm, "I/O thread", res);
 		goto destroy;
 	}
-	res = -pthread_create(&pcpu, NULL, pcpu_main, s);
-	if (res < 0) {
-		machine_stop(vm);
-		res = complain_host(vm, "vCPU thread", res);
-		goto destroy;
+	for (; started < vm->vcpus && !res; started++) {
+		struct pcpu *p = &pcpu[started];
+		char name[16];
+
+		*p = (struct pcpu){ .s = s, .v = vm->vcpu[started] };
+		res = -pthread_create(&p->thread, NULL, pcpu_main, p);
+		if (res < 0) {
+			vm_host_fail(vm, "cannot start a thread for vCPU %u: %s", started,
+				     strerror(-res));
+			break;
+		}
+		snprintf(name, sizeof(name), "pcpu%u", started);
+		pthread_setname_np(p->thread, name);
 	}
-	pthread_setname_np(pcpu, "pcpu0");
-	wait_for_end(s);
-	pthread_join(pcpu, NULL);
+	if (!res)
+		wait_for_end(s);
+	while (started)
+		pthread_join(pcpu[--started].thread, NULL);
 	/* Also prints what the console still holds, and gives the terminal back. */
 	machine_stop(vm);
+	res = 0; /* the verdict tells */
 destroy:
-	shadow_free(s->v);
+	for (unsigned i = 0; i < vm->vcpus; i++)
+		shadow_free(vm->vcpu[i]);
 	return res;
 }
 
@@ -303,7 +334,7 @@ static int verdict(struct session *s)
 	case VM_TIMEOUT:
 		return complain(STATUS_TIMEOUT, "stopped after %g s, as --timeout asked",
 				(double)s->opt->timeout_ns / 1e9);
-	case VM_KILLED: report_death(vm, s->v, stderr); return STATUS_GUEST;
+	case VM_KILLED: report_death(vm, vm->vcpu[vm->death_vcpu], stderr); return STATUS_GUEST;
 	case VM_HOST_FAIL: return complain_host(vm, "virtual machine", -EIO);
 	default: return complain(STATUS_HOST, "host: the vCPU stopped for no reason");
 	}
@@ -311,15 +342,12 @@ static int verdict(struct session *s)
 
 static void tear_down(struct session *s)
 {
-	if (s->v) {
-		trace_free(s->v->trace);
-		s->v->trace = NULL;
-	}
+	trace_free(s->trace);
 	if (s->vm.machine)
 		machine_destroy(&s->vm);
-	if (s->v) {
-		account_free(s->v->account);
-		free(s->v);
+	for (unsigned i = 0; i < s->vm.vcpus; i++) {
+		account_free(s->vm.vcpu[i]->account);
+		free(s->vm.vcpu[i]);
 	}
 	symbols_free(s->vm.symbols);
 	vm_destroy(&s->vm);

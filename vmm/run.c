@@ -32,7 +32,10 @@ struct handling {
 	unsigned cause;   /* account.h; the handler refines it */
 	struct insn insn; /* decoded, if insn.len != 0 */
 	uint32_t eip;     /* where the exit happened */
+	bool stepped;     /* the original instruction ran: no patch is to blame */
 };
+
+#define LOOKAHEAD_MAX 32u /* instructions emulated on one trap */
 
 typedef int exit_fn(struct vcpu *v, struct handling *h);
 
@@ -192,7 +195,7 @@ static int on_privileged(struct vcpu *v, struct handling *h)
 						: CAUSE_INSN(h->insn.op);
 		return run_insn(v, h);
 	}
-	if (ev.vector == VEC_GP && code_patched(v, at))
+	if (ev.vector == VEC_GP && !ev.error && !h->stepped && code_patched(v, at))
 		return run_original(v, h, CAUSE_ORIGINAL);
 	h->cause = CAUSE_EXC(ev.vector);
 	return inject_counted(v, &ev);
@@ -494,6 +497,13 @@ static int take_init_sipi(struct vcpu *v)
 		if (v->id == 0)
 			return vm_kill(v->vm,
 				       "INIT of the boot processor: there is no firmware to start");
+		if (v->step_original) {
+			int res = code_step_done(v);
+
+			if (res < 0)
+				return res;
+			v->step_original = false;
+		}
 		vcpu_reset(v);
 		mmu_flush(v);
 		v->wait_sipi = true;
@@ -516,13 +526,14 @@ static int run_once(struct vcpu *v, unsigned flags)
 	int res;
 
 	h.insn.len = 0;
-	if (v->step_original)
+	h.stepped = v->step_original;
+	if (h.stepped)
 		flags |= ENGINE_STEP;
 	res = v->engine->ops->run(v->engine, flags, &h.x);
 	if (res < 0)
 		return res;
 	seen = tsc_read();
-	if (v->step_original) {
+	if (h.stepped) {
 		v->step_original = false;
 		res = code_step_done(v);
 		if (res < 0)
@@ -536,6 +547,43 @@ static int run_once(struct vcpu *v, unsigned flags)
 	res = exit_table[h.x.reason](v, &h);
 	record(v, &h, seen);
 	return res;
+}
+
+/*
+ * --lookahead: kernels use sensitive instructions in bunches (save the segment registers, load
+ * them, iret).  Each costs a trap of its own, nearly all of it hand-off.  So after one was
+ * emulated, see whether the next would trap as well, and emulate it at once.  Off by default: pure
+ * trapping is what is counted and taught.
+ */
+static int look_ahead(struct vcpu *v)
+{
+	for (unsigned n = 0; n < LOOKAHEAD_MAX; n++) {
+		bool interrupt = atomic_load(&v->irq_pending) && (v->regs.eflags & FL_IF);
+		struct handling h = { .eip = v->regs.eip };
+		uint8_t code[INSN_MAX];
+		uint64_t seen;
+		int len, res;
+
+		/* Whatever is to happen before the next instruction needs the loop. */
+		if (atomic_load(&v->kicked) || interrupt || v->halted || v->shutdown ||
+		    v->step_original || v->sh.sti_shadow || v->sh.movss_shadow ||
+		    (v->regs.eflags & FL_TF) || !code_at_patch(v))
+			return 0;
+		seen = tsc_read();
+		len = code_fetch(v, v->regs.eip, code, sizeof(code));
+		if (!len ||
+		    insn_decode(code, (size_t)len, v->regs.seg[SEG_CS].db ? 32 : 16, &h.insn) ||
+		    !h.insn.sens)
+			return 0; /* let it trap, and be seen to */
+		h.cause = h.insn.op == OP_INT ? CAUSE_INT(h.insn.vector) : CAUSE_INSN(h.insn.op);
+		res = run_insn(v, &h);
+		record(v, &h, seen);
+		if (v->account)
+			account_lookahead(v->account);
+		if (res)
+			return res;
+	}
+	return 0;
 }
 
 int vcpu_run(struct vcpu *v)
@@ -581,7 +629,11 @@ int vcpu_run(struct vcpu *v)
 			res = code_before_run(v);
 		if (res >= 0)
 			res = run_once(v, flags);
+		if (vm->lookahead && res >= 0)
+			res = look_ahead(v);
 	}
 	atomic_store(&v->state, VCPU_READY);
+	if (res < 0)
+		vm->death_vcpu = v->id;
 	return atomic_load(&vm->end) >= VM_KILLED ? -ECANCELED : 0;
 }

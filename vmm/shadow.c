@@ -619,7 +619,7 @@ static struct space *space_new(struct shadow_mmu *m, struct vcpu *v, struct engi
 	return sp;
 }
 
-int shadow_attach(struct vcpu *v)
+static int shadow_attach_locked(struct vcpu *v)
 {
 	struct vm *vm = v->vm;
 	struct shadow_mmu *m = vm->shadow;
@@ -629,13 +629,12 @@ int shadow_attach(struct vcpu *v)
 		if (!m)
 			return -ENOMEM;
 		m->vm = vm;
-		m->head = calloc(vm->ram_len >> PAGE_SHIFT, sizeof(*m->head));
-		if (!m->head) {
-			free(m);
-			return -ENOMEM;
-		}
 		vm->shadow = m;
 	}
+	if (!m->head)
+		m->head = calloc(vm->ram_len >> PAGE_SHIFT, sizeof(*m->head));
+	if (!m->head)
+		return -ENOMEM;
 	if (!m->current[v->id]) {
 		m->current[v->id] = space_new(m, v, v->engine);
 		if (!m->current[v->id])
@@ -645,11 +644,21 @@ int shadow_attach(struct vcpu *v)
 	return 0;
 }
 
+int shadow_attach(struct vcpu *v)
+{
+	int res;
+
+	pthread_mutex_lock(&v->vm->mmu_lock);
+	res = shadow_attach_locked(v);
+	pthread_mutex_unlock(&v->vm->mmu_lock);
+	return res;
+}
+
 void shadow_free(struct vcpu *v)
 {
 	struct shadow_mmu *m = v->vm->shadow;
 
-	if (!m) {
+	if (!m || !m->current[v->id]) { /* it never ran */
 		if (v->engine)
 			v->engine->ops->destroy(v->engine);
 		v->engine = NULL;
@@ -672,11 +681,12 @@ void shadow_free(struct vcpu *v)
 	}
 	v->engine = NULL;
 	m->current[v->id] = NULL;
-	if (!m->spaces) {
+	if (!m->spaces) { /* the statistics stay for the account: vm_destroy() */
 		free(m->pool);
 		free(m->head);
-		free(m);
-		v->vm->shadow = NULL;
+		m->pool = NULL;
+		m->head = NULL;
+		m->pool_len = m->pool_room = m->pool_free = 0;
 	}
 }
 

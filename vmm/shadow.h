@@ -43,7 +43,7 @@ struct shadow_stats {
 
 /* Adopt v->engine as the world of the first space.  Idempotent.  0 or -ENOMEM. */
 int shadow_attach(struct vcpu *v);
-/* Destroy every engine of @v and what belongs to them. */
+/* Destroy every engine of @v and what belongs to them.  The statistics stay until vm_destroy(). */
 void shadow_free(struct vcpu *v);
 
 /*

@@ -3,6 +3,7 @@
 #include "vmm/trace.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +24,7 @@ struct memo {
 };
 
 struct trace {
+	pthread_mutex_t lock; /* the vCPUs of a VM share a trace */
 	struct trace_entry ring[TRACE_RING];
 	uint64_t count; /* entries ever */
 	/* With a file only: */
@@ -191,8 +193,10 @@ struct trace *trace_new(const char *path, enum trace_format format, char *err, s
 
 	if (t && path)
 		res = trace_open(t, path, format);
-	if (!res)
+	if (!res) {
+		pthread_mutex_init(&t->lock, NULL);
 		return t;
+	}
 	snprintf(err, err_size, "cannot write the trace to %s: %s", path ? path : "memory",
 		 strerror(-res));
 	if (t)
@@ -202,16 +206,18 @@ struct trace *trace_new(const char *path, enum trace_format format, char *err, s
 
 void trace_exit(struct trace *t, const struct vcpu *v, const struct trace_entry *e)
 {
+	pthread_mutex_lock(&t->lock);
 	if (!t->count)
 		t->start_ns = e->time_ns - (e->guest_ns < e->time_ns ? e->guest_ns : e->time_ns);
 	t->ring[t->count++ % TRACE_RING] = *e;
-	if (!t->f || t->error)
-		return;
-	if (t->format == TRACE_TEXT)
-		put_text(t, v, e);
-	else
-		put_chrome(t, v, e);
-	check_file(t);
+	if (t->f && !t->error) {
+		if (t->format == TRACE_TEXT)
+			put_text(t, v, e);
+		else
+			put_chrome(t, v, e);
+		check_file(t);
+	}
+	pthread_mutex_unlock(&t->lock);
 }
 
 int trace_free(struct trace *t)

@@ -37,7 +37,7 @@ struct trace_entry {
  * tail.
  */
 struct trace *trace_new(const char *path, enum trace_format format, char *err, size_t err_size);
-/* vCPU thread. */
+/* Any vCPU thread; all of a VM may share one trace. */
 void trace_exit(struct trace *t, const struct vcpu *v, const struct trace_entry *e);
 /* Finish the file (Chrome: the closing bracket).  Returns 0 or negative errno of a write that
  * failed. */

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -76,6 +77,8 @@ void vm_destroy(struct vm *vm)
 {
 	code_free(vm->code);
 	vm->code = NULL;
+	free(vm->shadow); /* shadow_free() has emptied it */
+	vm->shadow = NULL;
 	if (vm->ram)
 		munmap(vm->ram, vm->ram_len + VM_COPIES_LEN);
 	if (vm->ram_fd >= 0)

@@ -18,12 +18,13 @@
 
 /*
  * EFLAGS.  The real image is arithmetic flags, DF and TF plus IF; IF, IOPL, NT, RF, VM, AC, VIF,
- * VIP and ID are the shadow's (DESIGN section 3).  AC, NT and ID are entered as zero, so if one is
- * set on exit the guest set it without a trap: that is taken over.
+ * VIP and ID are the shadow's (DESIGN section 3).  NT and ID are entered as zero, and AC, too,
+ * unless the guest wants alignment checks, so if one is set on exit the guest set it without a trap:
+ * that is taken over.
  */
 static void flags_from_real(struct vcpu *v, uint32_t real, bool stepped)
 {
-	uint32_t mask = FL_NATIVE | (stepped ? 0 : FL_TF);
+	uint32_t mask = FL_NATIVE | (stepped ? 0 : FL_TF) | (world_checks_alignment(v) ? FL_AC : 0);
 
 	v->regs.eflags = (v->regs.eflags & ~mask) | (real & mask) | FL_FIXED;
 	v->regs.eflags |= real & (FL_NT | FL_ID);
@@ -115,7 +116,7 @@ static int classify_trap(struct world *w, const struct world_xchg *x, unsigned f
 		/* Trap flag, or the one-byte int1; only the former is TRAP_TRACE. */
 		if (x->exit.code != TRAP_TRACE) {
 			out->reason = EXIT_EXCEPTION;
-		} else if (flags & ENGINE_STEP) {
+		} else if ((flags & ENGINE_STEP) && !(v->regs.eflags & FL_TF)) {
 			out->reason = EXIT_STEP;
 		} else {
 			out->reason = EXIT_EXCEPTION;
@@ -123,9 +124,7 @@ static int classify_trap(struct world *w, const struct world_xchg *x, unsigned f
 		}
 		return 0;
 	case VEC_AC:
-		/* Alignment checks are live at ring 3; the guest wants them at vCPL 3 with AM only.
-		 */
-		if (v->sh.cpl != 3 || !(v->sh.cr0 & CR0_AM)) {
+		if (!world_checks_alignment(v)) {
 			out->reason = EXIT_RECONCILED;
 			return 0;
 		}

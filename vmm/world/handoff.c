@@ -39,9 +39,7 @@
 #define REHOME_NS   500000000u /* look for a better CPU that often while sharing */
 #define SWITCH_NS   1000000u   /* no spinning for so long after a change of worlds ended it */
 #define RUNNER_SPIN 2000u      /* polls of the runner, about SPIN_NS */
-#define UNANSWERED_NS                                                               \
-	10000000000u /* a runner that ignores a kick that long is not ours any more \
-		      */
+#define LOOK_NS     100000000u /* look after a sleeping runner that often */
 
 const char *handoff_name(enum handoff_mode mode)
 {
@@ -320,8 +318,9 @@ int handoff_run(struct world *w)
 
 int handoff_wait(struct world *w)
 {
-	static const struct timespec look_again = { .tv_nsec = 100000000 };
+	static const struct timespec look_again = { .tv_nsec = LOOK_NS };
 	struct world_xchg *x = w->xchg;
+	uint64_t look = 0;
 
 	w->kick_ns = 0;
 	if (w->handoff->mode == HANDOFF_SPIN) {
@@ -340,12 +339,22 @@ int handoff_wait(struct world *w)
 		long res = syscall(SYS_futex, &x->turn, FUTEX_WAIT, TURN_RUNNER, &look_again, NULL,
 				   0);
 
-		if (res < 0 && errno == ETIMEDOUT && check_runner(w) < 0)
-			return -ESRCH;
+		uint32_t turn = __atomic_load_n(&x->turn, __ATOMIC_SEQ_CST);
+		bool timed_out = res < 0 && errno == ETIMEDOUT;
+
+		if (turn == TURN_VMM)
+			break;
 		/* A breached world may store any other value: then FUTEX_WAIT would not sleep. */
-		if (res < 0 && errno == EAGAIN &&
-		    __atomic_load_n(&x->turn, __ATOMIC_SEQ_CST) > TURN_VMM)
+		if (turn != TURN_RUNNER)
 			return -EPROTO;
+		/* Or it may wake us without end, so that no wait ever times out. */
+		if (!timed_out && !look)
+			look = host_ns() + LOOK_NS;
+		if (!timed_out && host_ns() < look)
+			continue;
+		look = 0;
+		if (check_runner(w) < 0)
+			return -ESRCH;
 	}
 	__atomic_store_n(&x->vmm_sleeps, 0, __ATOMIC_RELAXED);
 	return 0;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The VMM's end of a world's mapper thread: batches of system calls on its address space. */
 #include <errno.h>
+#include <limits.h>
 #include <linux/futex.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "vmm/tsc.h"
 #include "vmm/world/world.h"
 
 /* Does @rq do for the following addresses what @last does?  Then one system call does both. */
@@ -42,11 +44,18 @@ static bool world_gone(const struct world *w)
 	return poll(&p, 1, 0) > 0;
 }
 
+/* All who wait there: a breached runner may, and would be woken in the mapper's place. */
+static void wake_mapper(struct world *w)
+{
+	syscall(SYS_futex, &w->ctl->map_seq, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
 int world_flush(struct world *w)
 {
 	static const struct timespec look_again = { .tv_nsec = 100000000 };
 	struct vm *vm = w->vcpu->vm;
 	struct world_xchg *x = w->xchg;
+	uint64_t deadline = 0;
 	uint32_t done;
 	int32_t error;
 
@@ -55,7 +64,7 @@ int world_flush(struct world *w)
 	w->ctl->map_count = w->queued;
 	w->seq++;
 	__atomic_store_n(&w->ctl->map_seq, w->seq, __ATOMIC_SEQ_CST);
-	syscall(SYS_futex, &w->ctl->map_seq, FUTEX_WAKE, 1, NULL, NULL, 0);
+	wake_mapper(w);
 	while ((done = __atomic_load_n(&x->map_done, __ATOMIC_SEQ_CST)) != w->seq) {
 		/* Only a breached world writes anything else here. */
 		if (done != w->seq - 1)
@@ -67,6 +76,10 @@ int world_flush(struct world *w)
 			w->dead = true;
 			return vm_host_fail(vm, "a world process died while its memory was mapped");
 		}
+		if (!deadline)
+			deadline = host_ns() + UNANSWERED_NS;
+		else if (host_ns() > deadline)
+			return vm_kill(vm, "the world broke protocol: its mapper does not answer");
 	}
 	error = __atomic_load_n(&x->map_error, __ATOMIC_RELAXED);
 	if (error) {

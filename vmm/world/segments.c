@@ -76,7 +76,8 @@ static int seg_slot(struct world *w, const struct segment *g, const uint16_t rea
 			slot = w->ldt_next++ % LDT_SLOTS;
 		} while (slot_in_use(real, slot));
 	}
-	if (w->descs == WORLD_DESCS) {
+	/* Before @desc is filled: a flush would end the batch that it belongs to. */
+	if (w->descs == WORLD_DESCS || w->queued == WORLD_BATCH) {
 		int err = world_flush(w);
 
 		if (err)

@@ -102,17 +102,22 @@ static uint64_t rdtsc(void)
 /* ---- the two system-call filters ---- */
 
 #define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
+#define LOAD_ARG(n) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[n]))
 #define LOAD_ARG_HI(n) \
 	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[n]) + 4)
 #define IF_EQ(val, yes, no) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (val), (yes), (no))
 #define RET(what)           BPF_STMT(BPF_RET | BPF_K, (what))
 
+/* Of futex only waiting and waking: to requeue would take the mapper's sleep away from the VMM. */
 static const struct sock_filter runner_filter[] = {
 	LOAD(arch),
-	IF_EQ(AUDIT_ARCH_X86_64, 0, 3),
+	IF_EQ(AUDIT_ARCH_X86_64, 0, 6),
 	LOAD(nr),
-	IF_EQ(__NR_rt_sigreturn, 2, 0),
-	IF_EQ(__NR_futex, 1, 0),
+	IF_EQ(__NR_rt_sigreturn, 5, 0),
+	IF_EQ(__NR_futex, 0, 3),
+	LOAD_ARG(1),
+	IF_EQ(FUTEX_WAIT, 2, 0),
+	IF_EQ(FUTEX_WAKE, 1, 0),
 	RET(SECCOMP_RET_TRAP),
 	RET(SECCOMP_RET_ALLOW),
 };

@@ -36,13 +36,16 @@ static int world_create(struct vcpu *v, struct engine **out)
 	w->pidfd = -1;
 	pthread_mutex_init(&w->map_lock, NULL);
 	tsc_hz();
+	/* The first vCPU makes what all share. */
+	pthread_mutex_lock(&v->vm->mmu_lock);
 	if (!v->vm->code) {
 		v->vm->code = code_new(v->vm);
-		if (!v->vm->code) {
-			free(w);
-			return vm_host_fail(v->vm, "out of memory for shadow code pages");
-		}
 		code_use_symbols(v->vm);
+	}
+	pthread_mutex_unlock(&v->vm->mmu_lock);
+	if (!v->vm->code) {
+		free(w);
+		return vm_host_fail(v->vm, "out of memory for shadow code pages");
 	}
 	err = handoff_attach(w);
 	if (err) {
@@ -98,8 +101,8 @@ static void load_registers(struct world *w, const uint16_t real[SEG_COUNT], unsi
 
 	if (flags & ENGINE_STEP)
 		fl |= FL_TF;
-	if ((g->eflags & FL_AC) && (w->vcpu->sh.cr0 & CR0_AM) && w->vcpu->sh.cpl == 3)
-		fl |= FL_AC;
+	if (world_checks_alignment(w->vcpu))
+		fl |= g->eflags & FL_AC;
 	for (int i = 0; i < GPR_COUNT; i++)
 		r->gpr[i] = g->gpr[i];
 	r->eip = g->eip;

@@ -24,6 +24,9 @@
 #define LDT_SLOTS 64
 #define LDT_FIRST (8192 - LDT_SLOTS)
 
+/* A runner that ignores a kick, or a mapper that ignores requests, so long is not ours any more. */
+#define UNANSWERED_NS 10000000000u
+
 /* How pCPU thread and runner take turns; see handoff.c. */
 enum handoff_mode {
 	HANDOFF_SHARE, /* both on one CPU, futex */
@@ -102,6 +105,12 @@ int world_reconcile(struct world *w, const uint16_t now[SEG_COUNT], bool *repair
 
 /* classify.c: from what the runner reported (@x, a private copy) to an exit; updates v->regs. */
 int world_classify(struct world *w, const struct world_xchg *x, unsigned flags, struct exit *out);
+
+/* Alignment checks are live at ring 3; the guest wants them at vCPL 3 with CR0.AM only. */
+static inline bool world_checks_alignment(const struct vcpu *v)
+{
+	return v->sh.cpl == 3 && (v->sh.cr0 & CR0_AM);
+}
 
 /* handoff.c */
 /* Join and leave the vCPU's hand-off state.  0 or -ENOMEM. */
