@@ -39,7 +39,7 @@ static inline volatile uint32_t *stack(int off)
 
 /* ---- a case ---- */
 
-#define STATE_FIELDS                                                                \
+#define STATE_FIELDS \
 	uint32_t eip, cs, eflags, eax, ecx, edx, ebx, ebp, esi, edi, esp, ss, ds, es, fs, gs
 
 struct state {
@@ -84,19 +84,22 @@ struct code {
 struct test {
 	STATE_FIELDS;
 	struct code code;
-	uint32_t hide; /* flags that are not printed: left undefined by the manual */
+	uint32_t hide;          /* flags that are not printed: left undefined by the manual */
 	uint32_t undefined_eax; /* bits of EAX that are not printed */
-	bool no_eip;   /* where the fault happened is undefined */
-	bool no_regs;  /* registers hold something that differs between machines */
-	bool trace;    /* #DB is noted and goes on; the line lists where it came */
+	bool no_eip;            /* where the fault happened is undefined */
+	bool no_regs;           /* registers hold something that differs between machines */
+	bool from0;             /* starts at CPL 0, ends at an outer ring: ring.c */
+	bool trace;             /* #DB is noted and goes on; the line lists where it came */
 };
 
-/* What a case starts with unless it says otherwise.  RF in the image of a fault is hidden because
- * most of QEMU's lines would differ by it; exceptions.c has cases for it alone. */
-#define TEST_DEFAULT                                                                             \
-	.cs = SEL_CODE, .eflags = 2, .eax = 0xa0a1a2a3, .ecx = 0xc0c1c2c3, .edx = 0xd0d1d2d3,    \
-	.ebx = ARENA, .ebp = 0xb0b1b2b3, .esi = ARENA + 0x40, .edi = ARENA + 0x80, .esp = STACK_TOP, \
-	.ss = SEL_DATA, .ds = SEL_DATA, .es = SEL_DATA, .hide = RF
+/*
+ * What a case starts with unless it says otherwise.  RF in the image of a fault is hidden because
+ * most of QEMU's lines would differ by it; exceptions.c has cases for it alone.
+ */
+#define TEST_DEFAULT                                                                          \
+	.cs = SEL_CODE, .eflags = 2, .eax = 0xa0a1a2a3, .ecx = 0xc0c1c2c3, .edx = 0xd0d1d2d3, \
+	.ebx = ARENA, .ebp = 0xb0b1b2b3, .esi = ARENA + 0x40, .edi = ARENA + 0x80,            \
+	.esp = STACK_TOP, .ss = SEL_DATA, .ds = SEL_DATA, .es = SEL_DATA, .hide = RF
 
 #pragma GCC diagnostic ignored "-Woverride-init" /* cases override the defaults */
 
@@ -112,47 +115,52 @@ struct test {
  * Basic asm, so that registers have one percent sign; it changes nothing that the compiler knows.
  */
 extern volatile struct code code_here;
-#define CODE3(before, insn_, after)                                       \
-	({                                                                \
-		__asm__ volatile(".pushsection .thunks, \"ax\"\n"         \
-				 "771:	" before "\n"                       \
-				 "772:	" insn_ "\n"                        \
-				 "	" after "\n"                            \
-				 "773:	pushfl\n"                           \
-				 "	pushl	%cs\n"                           \
-				 "	call	run_done\n"                      \
-				 "774:	.popsection\n"                      \
-				 "	movl	$771b, code_here\n"              \
-				 "	movl	$772b, code_here + 4\n"          \
-				 "	movl	$773b, code_here + 8\n"         \
-				 "	movl	$774b, code_here + 12\n");       \
-		__asm__ volatile("" : : : "memory");                      \
-		*(struct code *)&code_here; \
+/* clang-format off */
+#define CODE3(before, insn_, after)                                          \
+	({                                                                   \
+		__asm__ volatile(                                            \
+			".pushsection .thunks, \"ax\"\n"                      \
+			"771: " before "\n"                                  \
+			"772: " insn_ "\n"                                   \
+			after "\n"                                           \
+			"773: pushfl\n"                                      \
+			"pushl %cs\n"                                        \
+			"call run_done\n"                                    \
+			"774: .popsection\n"                                 \
+			"movl $771b, code_here\n"                            \
+			"movl $772b, code_here + 4\n"                        \
+			"movl $773b, code_here + 8\n"                        \
+			"movl $774b, code_here + 12\n");                     \
+		__asm__ volatile("" : : : "memory");                         \
+		*(struct code *)&code_here;                                  \
 	})
 #define CODE2(before, insn) CODE3(before, insn, "")
 #define CODE(insn)          CODE3("", insn, "")
+
 #define TEXT_(x) #x
 #define TEXT(x)  TEXT_(x)
 /* The same in 16-bit code; runs in SEL_CODE16. */
-#define CODE16(before, insn_)                                             \
-	({                                                                \
-		__asm__ volatile(".pushsection .code16, \"ax\"\n"         \
-				 "	.code16\n"                              \
-				 "771:	" before "\n"                       \
-				 "772:	" insn_ "\n"                        \
-				 "773:	pushfl\n"                           \
-				 "	pushl	%cs\n"                           \
-				 "	pushl	$(774f - " TEXT(CODE16_BASE) ")\n"         \
-				 "	ljmpl	$8, $run_done\n"                 \
-				 "774:	.code32\n"                          \
-				 "	.popsection\n"                          \
-				 "	movl	$(771b - " TEXT(CODE16_BASE) "), code_here\n"     \
-				 "	movl	$(772b - " TEXT(CODE16_BASE) "), code_here + 4\n" \
-				 "	movl	$(773b - " TEXT(CODE16_BASE) "), code_here + 8\n" \
-				 "	movl	$(774b - " TEXT(CODE16_BASE) "), code_here + 12\n"); \
-		__asm__ volatile("" : : : "memory");                      \
-		*(struct code *)&code_here; \
+#define CODE16(before, insn_)                                                \
+	({                                                                   \
+		__asm__ volatile(                                            \
+			".pushsection .code16, \"ax\"\n"                      \
+			".code16\n"                                          \
+			"771: " before "\n"                                  \
+			"772: " insn_ "\n"                                   \
+			"773: pushfl\n"                                      \
+			"pushl %cs\n"                                        \
+			"pushl $(774f - " TEXT(CODE16_BASE) ")\n"            \
+			"ljmpl $8, $run_done\n"                              \
+			"774: .code32\n"                                     \
+			".popsection\n"                                      \
+			"movl $(771b - " TEXT(CODE16_BASE) "), code_here\n"  \
+			"movl $(772b - " TEXT(CODE16_BASE) "), code_here + 4\n" \
+			"movl $(773b - " TEXT(CODE16_BASE) "), code_here + 8\n" \
+			"movl $(774b - " TEXT(CODE16_BASE) "), code_here + 12\n"); \
+		__asm__ volatile("" : : : "memory");                         \
+		*(struct code *)&code_here;                                  \
 	})
+/* clang-format on */
 
 void run(struct test t, const char *name);
 unsigned cases_run(void);
@@ -173,26 +181,26 @@ void trace_step(struct trace_frame *f);
 /* ---- tables.c: descriptors ---- */
 
 enum selector {
-	SEL_READ = 0x18,     /* data, read-only, not accessed yet */
-	SEL_EXEC = 0x20,     /* code, not readable; the host's 32-bit code selector */
-	SEL_CONF = 0x28,     /* conforming, readable; the host's flat data */
-	SEL_DOWN = 0x30,     /* data, expand-down; the host's 64-bit code */
-	SEL_DATA_NP = 0x38,  /* not present */
+	SEL_READ = 0x18,    /* data, read-only, not accessed yet */
+	SEL_EXEC = 0x20,    /* code, not readable; the host's 32-bit code selector */
+	SEL_CONF = 0x28,    /* conforming, readable; the host's flat data */
+	SEL_DOWN = 0x30,    /* data, expand-down; the host's 64-bit code */
+	SEL_DATA_NP = 0x38, /* not present */
 	SEL_CODE_NP = 0x40,
-	SEL_DATA3 = 0x48,    /* DPL 3 */
+	SEL_DATA3 = 0x48, /* DPL 3 */
 	SEL_CODE3 = 0x50,
 	SEL_CONF3 = 0x58,
-	SEL_CODE16 = 0x60,   /* 16-bit code, at CODE16_BASE */
-	SEL_STACK16 = 0x68,  /* 16-bit data, at STACK */
+	SEL_CODE16 = 0x60,  /* 16-bit code, at CODE16_BASE */
+	SEL_STACK16 = 0x68, /* 16-bit data, at STACK */
 	SEL_LDT = 0x70,
-	SEL_SMALL = 0x78,    /* data, ARENA, 64 bytes; the host's CPU number segment */
+	SEL_SMALL = 0x78, /* data, ARENA, 64 bytes; the host's CPU number segment */
 	SEL_TSS32 = 0x80,
 	SEL_TSS32_BUSY = 0x88,
 	SEL_TSS16 = 0x90,
 	SEL_TSS16_BUSY = 0x98,
 	SEL_LDT_NP = 0xa0,
 	SEL_TSS_NP = 0xa8,
-	SEL_CALL32 = 0xb0,   /* call gates to target32, by width */
+	SEL_CALL32 = 0xb0, /* call gates to target32, by width */
 	SEL_CALL16 = 0xb8,
 	SEL_CALL_NP = 0xc0,
 	SEL_TASK = 0xc8,
@@ -202,15 +210,15 @@ enum selector {
 	SEL_CALL_CODE3 = 0xe8,
 	SEL_INT32 = 0xf0,
 	SEL_TRAP32 = 0xf8,
-	SEL_TYPE0 = 0x100,   /* reserved system types */
+	SEL_TYPE0 = 0x100, /* reserved system types */
 	SEL_TYPE8 = 0x108,
 	SEL_TYPE10 = 0x110,
 	SEL_TYPE13 = 0x118,
-	SEL_PAGES = 0x120,   /* data, one page, limit counted in pages */
-	SEL_CODE_SMALL = 0x128, /* code, ends 256 bytes on, at target32 */
+	SEL_PAGES = 0x120,       /* data, one page, limit counted in pages */
+	SEL_CODE_SMALL = 0x128,  /* code, ends 256 bytes on, at target32 */
 	SEL_CALL_BEYOND = 0x130, /* gate to a selector outside the table */
 	SEL_CALL_LIMIT = 0x138,  /* gate to an offset outside the segment */
-	SEL_DOWN16 = 0x140,  /* expand-down, B clear: up to 0xffff */
+	SEL_DOWN16 = 0x140,      /* expand-down, B clear: up to 0xffff */
 	SEL_DATA1 = 0x148,
 	SEL_INT16 = 0x150,
 	SEL_TRAP16 = 0x158,
@@ -256,6 +264,10 @@ extern char target16_end[];
 
 void enter(const void *state);
 
+/* ---- ring.c: the same for a case whose CS has an RPL above 0 ---- */
+
+void enter_outer(struct test *t);
+
 /* ---- print.c ---- */
 
 void print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -270,7 +282,9 @@ void cases_flags(void), cases_interrupts(void), cases_io(void), cases_dtable(voi
 	cases_control(void), cases_msr(void), cases_probe(void), cases_segload(void),
 	cases_segstore(void), cases_far(void), cases_softint(void), cases_iret(void),
 	cases_exceptions(void), cases_step(void), cases_undefined(void), cases_limits(void),
-	cases_prefix(void), cases_control_alone(void),
+	cases_prefix(void), cases_pf_matrix(void), cases_paging(void), cases_user_insn(void), cases_user_io(void),
+	cases_rings(void), cases_inner(void), cases_tss(void), cases_user_step(void), cases_restart(void), cases_user_seg(void),
+	cases_control_alone(void),
 	cases_prefix_alone(void);
 
 #endif

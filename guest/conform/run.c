@@ -157,10 +157,11 @@ static void put_flags(const struct test *t)
 	static const struct {
 		const char *flag;
 		uint32_t bit;
-	} names[] = { { "CF", CF }, { "PF", PF }, { "AF", AF },   { "ZF", ZF },   { "SF", SF },
-		      { "TF", TF }, { "IF", IF }, { "DF", DF },   { "OF", OF },   { "NT", NT },
-		      { "RF", RF }, { "VM", VM }, { "AC", AC },   { "VIF", VIF }, { "VIP", VIP },
-		      { "ID", ID }, { "b1", 2 },  { "b3", 8 },    { "b5", 0x20 }, { "b15", 0x8000 },
+	} names[] = { { "CF", CF },          { "PF", PF },   { "AF", AF },   { "ZF", ZF },
+		      { "SF", SF },          { "TF", TF },   { "IF", IF },   { "DF", DF },
+		      { "OF", OF },          { "NT", NT },   { "RF", RF },   { "VM", VM },
+		      { "AC", AC },          { "VIF", VIF }, { "VIP", VIP }, { "ID", ID },
+		      { "b1", 2 },           { "b3", 8 },    { "b5", 0x20 }, { "b15", 0x8000 },
 		      { "b22+", 0xffc00000 } };
 	uint32_t diff = (seen.eflags ^ t->eflags) & ~t->hide;
 
@@ -201,12 +202,17 @@ static void put_stack(const struct test *t, int i)
 		put(" s[%d]=%08x", i, val);
 }
 
+static bool flat_stack(void)
+{
+	return seen.ss == SEL_DATA || seen.ss == (SEL_DATA3 | 3);
+}
+
 static void put_memory(const struct test *t)
 {
 	for (unsigned i = 0; i < ARENA_LEN / 4; i++)
 		if (*arena(4 * i) != arena_was[i])
 			put(" [%x]=%08x", 4 * i, *arena(4 * i));
-	for (int i = -(int)STACK_LEN; i < (int)STACK_LEN && seen.ss == SEL_DATA; i += 4)
+	for (int i = -(int)STACK_LEN; i < (int)STACK_LEN && flat_stack(); i += 4)
 		if (STACK_TOP + (uint32_t)i >= seen.esp &&
 		    *stack(i) != stack_was[(i + (int)STACK_LEN) / 4])
 			put_stack(t, i);
@@ -245,7 +251,10 @@ void run_silent(struct test t)
 	trace.count = 0;
 	if (t.trace)
 		set_vector(1, SEL_CODE, (uint32_t)stub_trace, GATE32);
-	enter(&t);
+	if (t.from0 || t.cs & 3)
+		enter_outer(&t);
+	else
+		enter(&t);
 	/* Pushes of a selector may leave the upper half of the slot alone. */
 	seen.cs &= 0xffff;
 	seen.ds &= 0xffff;
