@@ -8,6 +8,7 @@ PREFIX   ?= /usr/local
 DESTDIR  ?=
 CC       := gcc
 VERSION  := $(shell cat VERSION)
+JOBS     ?= $(shell nproc)
 
 # Debian packages, and the file whose presence says that each is installed.
 include deps.mk
@@ -35,7 +36,7 @@ TESTS    := $(O)/tests/ringside-tests
 .PHONY: all help deps run test check bench asan lint format docs install uninstall clean guests
 
 all: deps                  ## build build/ringside and the guest images
-	@$(MAKE) --no-print-directory $(RINGSIDE) guests
+	@$(MAKE) --no-print-directory -j$(JOBS) $(RINGSIDE) guests
 
 help:                      ## this list
 	@grep -hE '^[a-z-]+:.*##' $(filter %akefile %.mk,$(MAKEFILE_LIST)) | \
@@ -71,7 +72,7 @@ run: all                   ## boot the demo guest and print its trap account
 	$(RINGSIDE) run --stats $(O)/guest/minios.elf -append demo || [ $$? = 33 ] # its "all is well"
 
 test: all                  ## all tests; ends with Criterion's synthesis
-	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory -j$(JOBS) check
 
 check: $(RINGSIDE) $(TESTS) guests
 	RINGSIDE=$(RINGSIDE) GUESTS=$(O)/guest $(TESTS) $(TESTFLAGS)
@@ -81,7 +82,7 @@ check: $(RINGSIDE) $(TESTS) guests
 SAN_ENV := ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1 \
            LSAN_OPTIONS=suppressions=tests/lsan.supp:print_suppressions=0
 asan: deps                 ## all tests under ASan and UBSan
-	$(SAN_ENV) $(MAKE) --no-print-directory check SAN=1 O=$(O)/asan CFLAGS='-O1 -g'
+	$(SAN_ENV) $(MAKE) --no-print-directory -j$(JOBS) check SAN=1 O=$(O)/asan CFLAGS='-O1 -g'
 
 # What bench/code.c scans: the decoder and the emulator, compiled for i386.
 SAMPLE_SRC := $(wildcard decoder/*.c vmm/emu/*.c)

@@ -195,5 +195,9 @@ Test(firmware, the_tables_lie_in_reserved_memory)
 	fw_make(1);
 	cr_expect_eq(fw_u16(0x40e) << 4, LOW_END);
 	cr_expect_eq(fw_u16(0x413), 639);
+	cr_expect_eq(fw_u8(0x449), 3);
+	cr_expect_eq(fw_u16(0x44a), 80);
+	cr_expect_eq(fw_u16(0xb8000), 0x0720);
+	cr_expect_eq(fw_u16(0xbfffe), 0x0720);
 	fw_free();
 }

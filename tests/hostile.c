@@ -33,6 +33,7 @@ static struct hostile_guest hostile_guests[] = {
 	{ "far64-sigreturn", 3, 124, "the guest died", "3" },
 	{ "far64-wake", 124, 3, "the guest died", "3" },
 	{ "far64-requeue", 3, 0, "system call", "5" },
+	{ "far64-steal", 3, 0, "system call", "5" },
 	{ "far64-loop", 124, 0, "", "2" },
 	{ "far64-back", 33, 3, "the guest died", "" },
 	{ "far64-read", 3, 0, "compatibility mode", "" },

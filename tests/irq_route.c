@@ -346,3 +346,20 @@ Test(irq_route, the_account_adds_up)
 	cr_expect_eq(row->latency->count, 1);
 	cr_expect_eq(row->path, IRQ_PATH_IPI);
 }
+
+/* A guest that still runs when the INIT is on its way may enable its local APIC again. */
+Test(irq_route, a_vcpu_that_takes_init_has_its_local_apic_reset)
+{
+	struct vcpu *v = rt_vm.vcpu[2];
+
+	machine_set_apic_base(&rt_vm, v, 0xfee00c00);
+	machine_x2apic_write(&rt_vm, v, 0x80f, 0x1ff);
+	machine_x2apic_write(&rt_vm, v, 0x83f, 0x41);
+	atomic_store(&v->nmi_pending, true);
+	vcpu_reset(v);
+	machine_vcpu_init(&rt_vm, v);
+	cr_expect_eq(rt_lapic(2, 0xf0), 0xff, "in xAPIC mode, as apic_base says");
+	cr_expect_eq(machine_ack_interrupt(&rt_vm, v), -1);
+	cr_expect_not(machine_ack_nmi(&rt_vm, v));
+	cr_expect_eq(v->irq_stats->vector[0x41].n.dropped, 1);
+}

@@ -160,12 +160,12 @@ static void run_processes(struct child *c, const char *stats, const char *worlds
 Test(options, worlds_bounds_what_the_account_shows_of_the_shadow_mmu, .timeout = 120)
 {
 	static struct child c;
-	struct json_object *o, *few, *many;
+	struct json_object *first, *second, *few, *many;
 
 	cr_assert_not_null(getenv("GUESTS"));
 	run_processes(&c, "--stats=json", "2");
-	o = json_tokener_parse(c.err);
-	few = json_object_object_get(o, "shadow");
+	first = json_tokener_parse(c.err);
+	few = json_object_object_get(first, "shadow");
 	cr_assert_not_null(few, "%s", c.err);
 	cr_expect_eq(opt_num(few, "spaces"), 2);
 	cr_expect_gt(opt_num(few, "evicted"), 0);
@@ -175,13 +175,16 @@ Test(options, worlds_bounds_what_the_account_shows_of_the_shadow_mmu, .timeout =
 	cr_expect_geq(opt_num(few, "stale"), 0);
 	cr_expect_eq(opt_num(few, "flushed"), 0);
 	run_processes(&c, "--stats=json", "64");
-	many = json_object_object_get(json_tokener_parse(c.err), "shadow");
+	second = json_tokener_parse(c.err);
+	many = json_object_object_get(second, "shadow");
 	cr_assert_not_null(many, "%s", c.err);
 	cr_expect_eq(opt_num(many, "evicted"), 0);
 	cr_expect_eq(opt_num(many, "created") + 1, opt_num(many, "spaces"));
 	cr_expect_gt(opt_num(many, "spaces"), 2);
 	run_processes(&c, "--stats", "3");
 	cr_expect_not_null(strstr(c.err, "\nshadow MMU: 3 spaces, "), "%s", c.err);
+	json_object_put(first);
+	json_object_put(second);
 }
 
 /* ---- the terminal ---- */

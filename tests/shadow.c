@@ -442,3 +442,23 @@ Test(shadow, device_memory_is_found_through_the_tables)
 	cr_expect_eq(REG(&g, EBX), 0x508);
 	cg_free(&g);
 }
+
+GUEST(pg_aliases, TABLES PAGING_ON(0x80000000)
+      "mov $0x40000000,%ebx\n mov $70000,%esi\n"
+      "1: call *%ebx\n add $0x1000,%ebx\n dec %esi\n jnz 1b\n" DONE PF_HANDLER);
+
+/* One page of code at more addresses than the host allows mappings. */
+Test(shadow, code_at_more_addresses_than_the_host_maps, .timeout = 120)
+{
+	static struct cg g;
+
+	pg_load(&g, pg_aliases, pg_aliases_end);
+	g.vm.ram[0x300000] = 0xc3; /* ret */
+	for (uint32_t i = 0; i < 1024; i++)
+		*word(&g, 0x14000 + 4 * i) = 0x300003;
+	for (uint32_t i = 0x100; i < 0x180; i++)
+		*word(&g, PD1 + 4 * i) = 0x14003;
+	cg_go(&g);
+	cr_expect_geq(g.sh.flushed, 1);
+	cg_free(&g);
+}

@@ -28,6 +28,8 @@ enum option_key {
 	KEY_HANDOFF,
 	KEY_CPUID,
 	KEY_TSC,
+	KEY_DISPLAY,
+	KEY_ASSIGN,
 	KEY_WORLDS,
 	KEY_SMP,
 	KEY_LOOKAHEAD,
@@ -56,6 +58,11 @@ static const struct argp_option run_option_table[] = {
 	  "fewer "
 	  "than a guest's processes need cost time",
 	  0 },
+	{ "display", KEY_DISPLAY, "none|text", 0,
+	  "text: show the VGA text screen instead of the serial console, and type on the keyboard",
+	  0 },
+	{ "assign", KEY_ASSIGN, "eventfd=N,vector=V,vcpu=K[,shm=FILE,gpa=ADDR]", 0,
+	  "Give the guest a device of the host: its eventfd posts the vector; may be repeated", 0 },
 	{ "timeout", KEY_TIMEOUT, "SECONDS", 0, "End the guest after that time, exit status 124",
 	  0 },
 	{ "debugcon", KEY_DEBUGCON, "FILE", 0, "Write what the guest sends to port 0xe9 to FILE",
@@ -215,6 +222,7 @@ static int parse_choice(struct parse *p, int key, const char *arg)
 	static const char *const stats[] = { "text", "json", NULL };
 	static const char *const tscs[] = { "native", "trap", NULL };
 	static const char *const formats[] = { "text", "chrome", NULL };
+	static const char *const displays[] = { "none", "text", NULL };
 	struct run_options *o = p->o;
 	int n;
 
@@ -230,6 +238,10 @@ static int parse_choice(struct parse *p, int key, const char *arg)
 	case KEY_TSC:
 		n = choose(p, "--tsc", arg, tscs);
 		o->tsc_trap = n == 1;
+		break;
+	case KEY_DISPLAY:
+		n = choose(p, "--display", arg, displays);
+		o->display = n == 1;
 		break;
 	case KEY_STATS:
 		n = arg ? choose(p, "--stats", arg, stats) : 0;
@@ -295,6 +307,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case KEY_ENGINE:
 	case KEY_HANDOFF:
 	case KEY_TSC:
+	case KEY_DISPLAY:
 	case KEY_STATS: return parse_choice(p, key, arg);
 	case KEY_STATS_FILE: o->stats_file = arg; return 0;
 	case KEY_TRACE: o->trace_file = arg; return 0;
@@ -306,6 +319,11 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case KEY_WORLDS: return parse_count(p, "--worlds", arg, SHADOW_SPACES_MAX, &p->o->worlds);
 	case KEY_LOOKAHEAD: p->o->lookahead = true; return 0;
 	case KEY_SMP: return parse_count(p, "--smp", arg, VM_VCPUS_MAX, &p->o->vcpus);
+	case KEY_ASSIGN:
+		if (o->assigns == ASSIGN_MAX)
+			return refuse(p, "--assign: there can be %u devices", ASSIGN_MAX);
+		return assign_parse(arg, &o->assign[o->assigns++], p->err, p->err_size) ? EINVAL
+											: 0;
 	case KEY_TIMEOUT:
 		if (cli_parse_seconds(arg, &o->timeout_ns) < 0)
 			return refuse(

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "vmm/cpuid_mask.h"
+#include "vmm/dev/assign.h"
 #include "vmm/engine.h"
 #include "vmm/loader.h"
 #include "vmm/trace.h"
@@ -29,7 +30,7 @@ struct run_options {
 	struct boot_module *mods;
 	size_t nmods;
 	const struct engine_ops *engine;
-	int handoff; /* struct vm: 0 auto, 1 share, 2 spin */
+	int handoff;    /* struct vm: 0 auto, 1 share, 2 spin */
 	bool lookahead; /* struct vm */
 	unsigned vcpus;
 	unsigned worlds; /* struct vm: spaces a vCPU may keep; 0: the default */
@@ -42,7 +43,10 @@ struct run_options {
 	struct cpuid_mask cpuid_mask;
 	bool cpuid_show; /* print what CPUID says, start nothing */
 	bool tsc_trap;   /* rdtsc is emulated from the first on */
-	bool help;       /* asked for help: nothing else is set */
+	bool display;    /* show the VGA text screen, type on the keyboard */
+	struct assign_config assign[ASSIGN_MAX];
+	unsigned assigns;
+	bool help; /* asked for help: nothing else is set */
 };
 
 /*

@@ -165,14 +165,17 @@ static void mark_dirty(struct code *c, struct code_page *p)
 	c->dirty = p;
 }
 
-/* The guest may write the page again; what was known of it is forgotten. */
+/*
+ * The guest may write the page again; what the scanner found is forgotten.  Not the entries: code
+ * on other pages may still lead there, and is not scanned again.  One that is no instruction any
+ * more costs a trap at worst.
+ */
 static int page_drop(struct code *c, struct vcpu *v, struct code_page *p)
 {
 	if (p->slot != NO_SLOT)
 		c->free_slot[c->free_slots++] = p->slot;
 	p->slot = NO_SLOT;
 	p->writes = 0;
-	memset(p->entries, 0, sizeof(p->entries));
 	memset(&p->res, 0, sizeof(p->res));
 	if (!p->mapped)
 		return 0;

@@ -69,8 +69,8 @@ struct engine_ops {
 	/* Forget every mapping. */
 	int (*invalidate)(struct engine *e);
 	/*
-	 * Carry out what map(), unmap() and invalidate() deferred, now, even while the guest runs.  These
-	 * four may be called by any thread.  Returns 0 or negative errno.
+	 * Carry out what map(), unmap() and invalidate() deferred, now, even while the guest runs.
+	 * These four may be called by any thread.  Returns 0 or negative errno.
 	 */
 	int (*sync)(struct engine *e);
 	/* Make a running run() return EXIT_KICK soon.  Any thread. */

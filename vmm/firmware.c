@@ -28,8 +28,9 @@
 #define IOAPIC_VER    0x20
 #define CMOS_CENTURY  0x32
 
-#define BDA_EBDA    0x40eu /* segment of the extended BIOS data area */
-#define BDA_LOW_KIB 0x413u /* KiB of memory below it */
+#define TEXT_BASE  0xb8000u
+#define TEXT_CELLS 0x4000u
+#define TEXT_BLANK 0x0720u /* a space, light grey on black */
 
 /* MP specification 1.4, 4.1 and 4.2. */
 struct mp_floating {
@@ -376,16 +377,35 @@ static bool write_acpi(struct writer *w)
 	return true;
 }
 
+/* The words of the BIOS data area that kernels look at; IBM PC/AT Technical Reference, "BIOS". */
+static void write_bda(uint8_t *ram)
+{
+	static const struct {
+		uint16_t gpa, val;
+	} words[] = {
+		{ 0x40e, LOW_END >> 4 },   /* segment of the extended BIOS data area */
+		{ 0x413, LOW_END / 1024 }, /* KiB of memory below it */
+		{ 0x449, 80 << 8 | 3 },    /* video mode 3; columns, low byte */
+		{ 0x44b, 0 },              /* columns, high byte */
+		{ 0x463, 0x3d4 },          /* CRTC port */
+		{ 0x484, 24 },             /* rows less one */
+	};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		memcpy(ram + words[i].gpa, &words[i].val, sizeof(words[i].val));
+}
+
 int firmware_write(struct vm *vm)
 {
-	const uint16_t ebda = LOW_END >> 4, low_kib = LOW_END / 1024;
+	static const uint16_t blank = TEXT_BLANK;
 	void *to = vm_ptr(vm, FIRMWARE_BASE, FIRMWARE_LEN);
 	struct writer w = { .vm = vm, .gpa = FIRMWARE_BASE };
 
 	if (!to || !write_mp(&w) || !write_acpi(&w))
 		return -ENOSPC;
 	memcpy(to, w.buf, sizeof(w.buf));
-	memcpy(vm->ram + BDA_EBDA, &ebda, sizeof(ebda));
-	memcpy(vm->ram + BDA_LOW_KIB, &low_kib, sizeof(low_kib));
+	write_bda(vm->ram);
+	for (unsigned i = 0; i < TEXT_CELLS; i++)
+		memcpy(vm->ram + TEXT_BASE + 2 * i, &blank, sizeof(blank));
 	return 0;
 }

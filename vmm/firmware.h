@@ -12,9 +12,9 @@ struct vm;
 
 /*
  * Write the MP floating pointer with its configuration table, and ACPI 1.0 tables (RSDP, RSDT,
- * FADT, FACS, DSDT, MADT), for @vm's vCPUs into its RAM; and the BIOS data area's words for the
- * extended BIOS data area and the size of low memory.  Call once vCPUs exist, before the image is
- * loaded (an image that covers the words at 0x400 wins).
+ * FADT, FACS, DSDT, MADT), for @vm's vCPUs into its RAM, some words of the BIOS data area, and
+ * an empty text screen.  Call once vCPUs exist, before the image is
+ * loaded (an image that covers 0x400-0x4ff wins).
  * Returns 0, or -ENOSPC if the RAM ends below them.
  * Source: Intel MultiProcessor Specification 1.4, chapter 4; ACPI Specification 1.0b, chapter 5.
  */

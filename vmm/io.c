@@ -22,6 +22,8 @@
 #define FLUSH_BYTES 4096u
 /* A port access prints at most its width in bytes; a bit of slack. */
 #define OUT_HEADROOM 16u
+/* Input is read so many bytes at a time for the keyboard: enough for a whole escape sequence. */
+#define KEYS_AHEAD 16u
 /* A vCPU that waits for room looks up so often whether the VM is to stop. */
 #define STOP_POLL_NS 50000000u
 /* When the user asked to stop, output that nobody reads for this long is given up. */
@@ -190,14 +192,27 @@ void io_wait_room(struct machine *m, unsigned which)
 	}
 }
 
-/* Give the UART what was read. */
+/* Who takes the input: the keyboard under a display, else COM1. */
+static size_t io_type(struct machine *m, const uint8_t *buf, size_t len)
+{
+	return m->display ? i8042_type(m->i8042, buf, len) : uart_rx(m->uart, buf, len);
+}
+
+static size_t io_room(const struct machine *m)
+{
+	if (!m->display)
+		return uart_rx_room(m->uart);
+	return i8042_wants(m->i8042) ? KEYS_AHEAD : 0;
+}
+
+/* Give them what was read. */
 static void io_offer(struct machine *m)
 {
 	const uint8_t *buf;
 	size_t len;
 
 	while ((len = console_in_peek(&m->io.in, &buf)) > 0) {
-		size_t taken = uart_rx(m->uart, buf, len);
+		size_t taken = io_type(m, buf, len);
 
 		if (!taken)
 			break;
@@ -214,7 +229,7 @@ static size_t io_input_wanted(const struct machine *m)
 		return 0;
 	if (in->escape)
 		return CONSOLE_IN_SIZE;
-	return in->count ? 0 : uart_rx_room(m->uart);
+	return in->count ? 0 : io_room(m);
 }
 
 static void io_input(struct machine *m)
@@ -231,6 +246,7 @@ static void io_input(struct machine *m)
 	case CONSOLE_QUIT: vm_end(m->vm, VM_STOPPED, 0); break;
 	case CONSOLE_HELP:
 		console_out_put(&m->io.out[OUT_COM1], help_text, sizeof(help_text) - 1);
+		io_display_yield(m);
 		m->io.flush_due = true;
 		break;
 	case CONSOLE_NOTHING: break;
@@ -385,6 +401,7 @@ int io_start(struct machine *m)
 	io->flush_due = true; /* of what was printed before */
 	m->vm->timers.rearmed = io_rearmed;
 	m->vm->timers.rearmed_arg = m;
+	io_display_start(m);
 	vm_unlock(m->vm);
 	/* Signals are for the other threads; and a write to a closed pipe is to say EPIPE here. */
 	sigfillset(&all);
@@ -413,6 +430,7 @@ void io_stop(struct machine *m)
 	vm_lock(m->vm);
 	io->started = false;
 	m->vm->timers.rearmed = NULL;
+	io_display_stop(m);
 	for (unsigned i = 0; i < OUT_COUNT; i++)
 		io_drain(m, &io->out[i]);
 	vm_unlock(m->vm);

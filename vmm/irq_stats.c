@@ -58,6 +58,14 @@ void irq_stats_raised(struct irq_stats *s, uint8_t vector, enum irq_path path, u
 	irq_stats_raised_many(s, vector, path, 1, now_ns);
 }
 
+void irq_stats_coalesced(struct irq_stats *s, uint8_t vector, enum irq_path path, uint64_t times)
+{
+	s->vector[vector].n.raised += times;
+	s->vector[vector].n.coalesced += times;
+	s->path[path].raised += times;
+	s->path[path].coalesced += times;
+}
+
 void irq_stats_acked(struct irq_stats *s, uint8_t vector)
 {
 	struct irq_vector *v = &s->vector[vector];

@@ -55,6 +55,8 @@ void irq_stats_raised(struct irq_stats *s, uint8_t vector, enum irq_path path, u
 /* @times raises at once, the first at @since_ns. */
 void irq_stats_raised_many(struct irq_stats *s, uint8_t vector, enum irq_path path, uint64_t times,
 			   uint64_t since_ns);
+/* @times raises that were coalesced with one that is counted already. */
+void irq_stats_coalesced(struct irq_stats *s, uint8_t vector, enum irq_path path, uint64_t times);
 /* The vCPU takes it. */
 void irq_stats_acked(struct irq_stats *s, uint8_t vector);
 /* What was pending is forgotten. */

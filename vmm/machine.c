@@ -21,18 +21,20 @@
 #define RTC_IRQ       8
 #define DEBUGCON_PORT 0xe9
 
-#define APIC_BASE_EXTD   0x400u
-#define APIC_BASE_ENABLE 0x800u
-#define APIC_BASE_ADDR   0xffffff000u
+#define APIC_BASE_ADDR 0xffffff000u
 
 /* ---- The wires ---- */
 
 static void wire_uart_tx(void *arg, uint8_t byte)
 {
-	io_put(arg, OUT_COM1, byte);
+	struct machine *m = arg;
+
+	if (!m->display)
+		io_put(m, OUT_COM1, byte);
 }
 
-static void wire_uart_room(void *arg)
+/* The UART or the keyboard takes input again. */
+static void wire_room(void *arg)
 {
 	io_wake(arg);
 }
@@ -96,7 +98,7 @@ static void board_firmware(struct machine *m)
 
 static int board_chips(struct machine *m)
 {
-	const struct uart_backend com1 = { wire_uart_tx, wire_uart_room, m };
+	const struct uart_backend com1 = { wire_uart_tx, wire_room, m };
 	struct bus *pio = &m->vm->pio;
 	struct timers *ts = &m->vm->timers;
 
@@ -105,10 +107,32 @@ static int board_chips(struct machine *m)
 			       m->vm->ram_len)) ||
 	    !(m->i8042 = i8042_new(pio, board_isa_line(m, I8042_IRQ), wire_reset, m)) ||
 	    !(m->uart = uart_new(pio, COM1_BASE, board_isa_line(m, COM1_IRQ), ts, &com1)) ||
-	    !(m->debugcon = debugcon_new(pio, wire_debugcon_tx, m)) ||
+	    !(m->vga = vga_new(pio)) || !(m->debugcon = debugcon_new(pio, wire_debugcon_tx, m)) ||
 	    !(m->exitport = exitport_new(pio, wire_exit, m)))
 		return -ENOMEM;
+	i8042_on_room(m->i8042, wire_room, m);
+	return io_display_create(m);
+}
+
+static int board_assigned(struct machine *m)
+{
+	char err[512];
+
+	for (unsigned i = 0; i < m->cfg.assigns && i < ASSIGN_MAX; i++) {
+		int res = assign_open(&m->assign[m->assigns++], &m->cfg.assign[i], m->vm, err,
+				      sizeof(err));
+
+		if (res) {
+			vm_host_fail(m->vm, "%s", err);
+			return res;
+		}
+	}
 	return 0;
+}
+
+const struct assign *machine_assigned(const struct vm *vm, unsigned i)
+{
+	return vm->machine && i < vm->machine->assigns ? &vm->machine->assign[i] : NULL;
 }
 
 int machine_create(struct vm *vm, const struct machine_config *cfg)
@@ -126,6 +150,8 @@ int machine_create(struct vm *vm, const struct machine_config *cfg)
 		err = board_interrupts(m);
 	if (!err)
 		err = board_chips(m);
+	if (!err)
+		err = board_assigned(m);
 	if (err) {
 		machine_destroy(vm);
 		return err;
@@ -144,9 +170,13 @@ int machine_start(struct vm *vm)
 		if (err)
 			return err;
 	}
-	err = io_start(m);
-	if (err)
+	err = io_assign_start(m);
+	if (!err)
+		err = io_start(m);
+	if (err) {
+		io_assign_stop(m);
 		console_restore();
+	}
 	return err;
 }
 
@@ -155,7 +185,12 @@ void machine_stop(struct vm *vm)
 	/* The terminal first: flushing may take as long as its reader likes. */
 	if (vm->machine->cfg.console_escape)
 		console_restore();
+	io_assign_stop(vm->machine);
 	io_stop(vm->machine);
+	vm_lock(vm);
+	for (unsigned i = 0; i < vm->vcpus; i++)
+		lapic_posted_settle(vm->vcpu[i]->lapic);
+	vm_unlock(vm);
 }
 
 void machine_destroy(struct vm *vm)
@@ -166,11 +201,15 @@ void machine_destroy(struct vm *vm)
 		return;
 	exitport_free(m->exitport);
 	debugcon_free(m->debugcon);
+	io_display_free(m);
+	vga_free(m->vga);
 	uart_free(m->uart);
 	i8042_free(m->i8042);
 	rtc_free(m->rtc);
 	pit_free(m->pit);
 	board_interrupts_free(m);
+	while (m->assigns)
+		assign_close(&m->assign[--m->assigns]);
 	io_destroy(m);
 	/* The ranges point at what was just freed. */
 	bus_init(&vm->pio, vm->pio.name);
@@ -207,7 +246,7 @@ uint32_t machine_pio_read(struct vm *vm, struct vcpu *v, uint16_t port, unsigned
 void machine_pio_write(struct vm *vm, struct vcpu *v, uint16_t port, unsigned width, uint32_t val)
 {
 	vm_lock(vm);
-	if (port - COM1_BASE < COM1_LEN && port >= COM1_BASE)
+	if (port - COM1_BASE < COM1_LEN && port >= COM1_BASE && !vm->machine->display)
 		io_wait_room(vm->machine, OUT_COM1);
 	else if (port == DEBUGCON_PORT)
 		io_wait_room(vm->machine, OUT_DEBUGCON);

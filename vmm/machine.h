@@ -11,14 +11,26 @@
 struct vm;
 struct vcpu;
 struct machine;
+struct assign;
+struct assign_config;
 
 struct machine_config {
 	int console_in, console_out; /* descriptors of COM1; -1: none */
 	bool console_escape;         /* Ctrl-A x quits, Ctrl-A h helps (a terminal) */
 	int debugcon_out;            /* descriptor of port 0xe9; -1: discarded */
+	/*
+	 * The VGA text screen is shown on console_out, console_in types on the keyboard, and COM1
+	 * goes nowhere.
+	 */
+	bool display;
+	const struct assign_config *assign; /* assigned devices */
+	unsigned assigns;                   /* at most ASSIGN_MAX */
 };
 
-/* Create the chips on @vm's buses and one LAPIC per vCPU.  Returns 0 or negative errno. */
+/*
+ * Create the chips on @vm's buses and one LAPIC per vCPU.  Returns 0 or negative errno, with
+ * vm->death set where an assigned device is at fault.
+ */
 int machine_create(struct vm *vm, const struct machine_config *cfg);
 /* Start and stop the I/O thread: an epoll loop over console, timers and stop requests. */
 int machine_start(struct vm *vm);
@@ -38,6 +50,13 @@ bool machine_has_interrupt(struct vm *vm, struct vcpu *v);
  * Returns whether there was one.  Takes the device lock.
  */
 bool machine_ack_nmi(struct vm *vm, struct vcpu *v);
+/*
+ * @v has taken an INIT and is reset.  Its local APIC was reset when the INIT arrived; since then
+ * the guest may have written to it, so this resets it again and has its mode follow
+ * v->sh.apic_base. A pending NMI is forgotten.  Call from the vCPU's thread.  Source: SDM Vol.
+ * 3A, 10.4.7.3.
+ */
+void machine_vcpu_init(struct vm *vm, struct vcpu *v);
 
 /* Port and memory I/O on behalf of @v; take the device lock, route the LAPIC page to v's own. */
 uint32_t machine_pio_read(struct vm *vm, struct vcpu *v, uint16_t port, unsigned width);
@@ -55,5 +74,9 @@ void machine_set_tsc_deadline(struct vm *vm, struct vcpu *v, uint64_t tsc);
 uint64_t machine_tsc_deadline(struct vm *vm, struct vcpu *v);
 /* The guest moved its TSC (v->sh.tsc_offset is new): a pending deadline comes at another time. */
 void machine_tsc_changed(struct vm *vm, struct vcpu *v);
+
+/* Assigned device @i with its shared memory; NULL: there are no more.  Nobody maps that memory yet.
+ */
+const struct assign *machine_assigned(const struct vm *vm, unsigned i);
 
 #endif

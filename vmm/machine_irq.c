@@ -321,3 +321,19 @@ bool machine_ack_nmi(struct vm *vm, struct vcpu *v)
 	vm_unlock(vm);
 	return had;
 }
+
+void machine_vcpu_init(struct vm *vm, struct vcpu *v)
+{
+	struct machine *m = vm->machine;
+	uint64_t base = v->sh.apic_base;
+
+	if (!m)
+		return;
+	vm_lock(vm);
+	lapic_init_reset(v->lapic);
+	lapic_set_mode(v->lapic, base & APIC_BASE_ENABLE, base & APIC_BASE_EXTD);
+	if (atomic_exchange(&v->nmi_pending, false))
+		irq_stats_dropped(v->irq_stats, VEC_NMI);
+	update_hint(m, v);
+	vm_unlock(vm);
+}

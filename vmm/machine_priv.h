@@ -9,7 +9,9 @@
 #include <pthread.h>
 
 #include "vmm/console.h"
+#include "vmm/dev/assign.h"
 #include "vmm/dev/devices.h"
+#include "vmm/display.h"
 #include "vmm/machine.h"
 #include "vmm/vm.h"
 
@@ -35,6 +37,10 @@ struct io {
 
 #define ISA_IRQS 16
 
+/* IA32_APIC_BASE */
+#define APIC_BASE_EXTD   0x400u
+#define APIC_BASE_ENABLE 0x800u
+
 struct machine {
 	struct vm *vm;
 	struct machine_config cfg;
@@ -44,6 +50,8 @@ struct machine {
 	struct pit *pit;
 	struct rtc *rtc;
 	struct i8042 *i8042;
+	struct vga *vga;
+	struct io_display *display; /* NULL without --display=text */
 	struct debugcon *debugcon;
 	struct exitport *exitport;
 	struct vcpu *accessing; /* on whose behalf a device is being called; NULL: a timer's or
@@ -54,6 +62,11 @@ struct machine {
 		/* For the account: requests at the PIC since the last acknowledge of this line. */
 		uint64_t since_ns, times;
 	} isa[ISA_IRQS];
+	struct assign assign[ASSIGN_MAX];
+	unsigned assigns; /* of them open */
+	pthread_t assign_thread;
+	int assign_stop_fd;
+	bool assign_started;
 	struct irq_line intr_pin; /* IOAPIC pin 0: the PIC's INTR */
 	struct io io;
 };
@@ -74,6 +87,18 @@ void io_destroy(struct machine *m);
 int io_start(struct machine *m);
 /* Flush all output, end the thread. */
 void io_stop(struct machine *m);
+/* io_assign.c: the thread of the assigned devices, if there are any.  No lock held. */
+int io_assign_start(struct machine *m);
+/* What rang before is posted. */
+void io_assign_stop(struct machine *m);
+/* io_display.c.  All with the lock held but the first. */
+int io_display_create(struct machine *m);
+void io_display_free(struct machine *m);
+void io_display_start(struct machine *m);
+/* The last picture, and leave the screen. */
+void io_display_stop(struct machine *m);
+/* Something else was written to the terminal: leave it there to be read, then paint all anew. */
+void io_display_yield(struct machine *m);
 /* The I/O thread has something to look at.  Lock held. */
 void io_wake(struct machine *m);
 /* A byte the guest printed.  Lock held; never blocks. */

@@ -179,6 +179,9 @@ static int load(struct session *s)
 		.console_out = STDOUT_FILENO,
 		.console_escape = isatty(STDIN_FILENO),
 		.debugcon_out = s->debugcon_fd,
+		.display = s->opt->display,
+		.assign = s->opt->assign,
+		.assigns = s->opt->assigns,
 	};
 	const struct run_options *o = s->opt;
 	struct boot_info boot;

@@ -399,6 +399,15 @@ static bool fill_neighbour(struct shadow_mmu *m, struct space *sp, gva_t gva,
 	       vm_ptr(m->vm, leaf->gpa & ~(gpa_t)(PAGE_SIZE - 1), PAGE_SIZE);
 }
 
+/* A space that comes near the host's limit of mappings is emptied and filled anew. */
+static int make_room(struct shadow_mmu *m, struct space *sp)
+{
+	if (sp->pages < SPACE_PAGES)
+		return 0;
+	m->st.flushed++;
+	return space_clear(m, sp);
+}
+
 static int shadow_fill_locked(struct vcpu *v, gva_t gva, const struct mmu_leaf *leaf,
 			      unsigned access)
 {
@@ -412,12 +421,9 @@ static int shadow_fill_locked(struct vcpu *v, gva_t gva, const struct mmu_leaf *
 	int err;
 
 	(void)access;
-	if (sp->pages >= SPACE_PAGES) {
-		m->st.flushed++;
-		err = space_clear(m, sp);
-		if (err)
-			return err;
-	}
+	err = make_room(m, sp);
+	if (err)
+		return err;
 	c = note_entries(m, sp, page, leaf);
 	if (!c)
 		return vm_host_fail(v->vm, "out of memory for the shadow MMU");
@@ -547,12 +553,16 @@ int shadow_map_copy(struct vcpu *v, gva_t gva, gpa_t gpa, gpa_t copy)
 	struct space *sp = space_of(v);
 	gva_t page = gva & ~(PAGE_SIZE - 1);
 	struct mmu_leaf leaf;
+	int err;
 
 	if (!(sp->mode & MODE_PG))
 		return sp->engine->ops->map(sp->engine, page, copy, PAGE_SIZE, MAP_R | MAP_X);
 	/* Changed since the walk by another vCPU: the next fetch faults again. */
 	if (mmu_peek(v, page, &leaf) || (leaf.gpa ^ gpa) >> PAGE_SHIFT)
 		return 0;
+	err = make_room(m, sp);
+	if (err)
+		return err;
 	if (!note_entries(m, sp, page, &leaf))
 		return vm_host_fail(v->vm, "out of memory for the shadow MMU");
 	return map_run(m, sp, page, copy, (uint32_t)(gpa >> PAGE_SHIFT), 1, MAP_R | MAP_X, true);

@@ -74,11 +74,11 @@ struct vcpu {
 	struct handoff *handoff; /* of the world engine */
 	struct lapic *lapic;
 	struct irq_stats *irq_stats; /* of the machine; NULL in tests */
-	struct account *account;  /* counts its exits; may be NULL in tests */
-	struct trace *trace;      /* its last exits; may be NULL in tests */
-	uint32_t tlb_gen;         /* counts what flushes the TLB; shadow.c compares */
-	bool step_original;       /* run.c: the next run executes one unpatched instruction */
-	_Atomic bool irq_pending; /* hint: an interrupt controller may have something for us */
+	struct account *account;     /* counts its exits; may be NULL in tests */
+	struct trace *trace;         /* its last exits; may be NULL in tests */
+	uint32_t tlb_gen;            /* counts what flushes the TLB; shadow.c compares */
+	bool step_original;          /* run.c: the next run executes one unpatched instruction */
+	_Atomic bool irq_pending;    /* hint: an interrupt controller may have something for us */
 	_Atomic bool nmi_pending;
 	_Atomic uint32_t ipi;    /* VCPU_INIT, VCPU_SIPI | vector: not yet taken */
 	bool wait_sipi;          /* an application processor between INIT and SIPI */

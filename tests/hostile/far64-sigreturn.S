@@ -9,8 +9,8 @@
 
 hostile:
 	FAR64
-	movl	$202, %eax		/* futex(share, FUTEX_WAKE, everybody): harmless */
-	movabsq	$WORLD_SHARE_ADDR, %rdi
+	movl	$202, %eax		/* futex(turn, FUTEX_WAKE, everybody): harmless */
+	movabsq	$WORLD_SHARE_ADDR + WORLD_PAGE, %rdi	/* the turn word */
 	movl	$1, %esi
 	movl	$0x7fffffff, %edx
 	syscall

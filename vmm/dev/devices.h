@@ -63,11 +63,29 @@ struct rtc *rtc_new(struct bus *pio, struct irq_line irq8, struct timers *ts,
 		    uint64_t (*wall_ns)(void *arg), void *arg, uint64_t ram_len);
 void rtc_free(struct rtc *r);
 
-/* ---- i8042 keyboard controller: ports 0x60/0x64, IRQ 1; here: status, self-test, A20, reset ----
- */
+/* ---- i8042 keyboard controller and a US keyboard: ports 0x60/0x64, IRQ 1, port 0x92 ---- */
 struct i8042;
 struct i8042 *i8042_new(struct bus *pio, struct irq_line irq1, void (*reset)(void *arg), void *arg);
+/* Call @room when i8042_type() may take more than it did last time. */
+void i8042_on_room(struct i8042 *k, void (*room)(void *arg), void *arg);
+/* Will i8042_type() take something now? */
+bool i8042_wants(const struct i8042 *k);
+/*
+ * Somebody types these bytes of a terminal.  Returns how many were taken: none before the guest
+ * looked at the controller or enabled its interrupt, none while the keyboard is disabled.
+ */
+size_t i8042_type(struct i8042 *k, const uint8_t *buf, size_t len);
 void i8042_free(struct i8042 *k);
+
+/* ---- VGA registers in text mode: ports 0x3c0-0x3cf, 0x3d4/0x3d5, 0x3da ---- */
+struct vga;
+struct vga_text {
+	unsigned start, cursor; /* in cells from 0xb8000 */
+	bool cursor_on, blink;
+};
+struct vga *vga_new(struct bus *pio);
+struct vga_text vga_text(const struct vga *v);
+void vga_free(struct vga *v);
 
 /* ---- Debug console, port 0xe9 (Bochs): writes go to @tx, reads give 0xe9 ---- */
 struct debugcon;
@@ -206,6 +224,8 @@ bool lapic_post(struct lapic *l, uint8_t vector, uint64_t times, uint64_t now_ns
 bool lapic_posted_outstanding(const struct lapic *l);
 /* Merge what was posted into the IRR. */
 void lapic_posted_take(struct lapic *l);
+/* Nobody posts any more: count what came too late for its own interrupt, too. */
+void lapic_posted_settle(struct lapic *l);
 void lapic_reset(struct lapic *l);
 void lapic_free(struct lapic *l);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * i8042 keyboard controller with a keyboard at which nobody types, and port 0x92.  It is there
- * for what kernels ask of it at start: status, self-test, A20, and the reset pulse.
+ * i8042 keyboard controller with a keyboard, and port 0x92.  Kernels ask for its status, self-test,
+ * A20, and the reset pulse at start; with --display=text somebody also types (keyboard.c).
  * Source: IBM PC/AT Technical Reference, "Keyboard Controller"; IBM Personal System/2 Hardware
  * Interface Technical Reference, "Keyboard and Auxiliary Device Controller" and "Keyboards";
  * port 0x92: "System Control Port A" of the latter.
@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "vmm/dev/devices.h"
+#include "vmm/dev/keyboard.h"
 
 #define I8042_DATA    0x60
 #define I8042_STATUS  0x64
@@ -50,6 +51,11 @@ struct i8042 {
 	uint8_t ctrl_pending; /* controller command that waits for its data byte; 0: none */
 	uint8_t kbd_pending;  /* keyboard command likewise */
 	uint8_t scan_set;
+	bool scanning; /* the keyboard sends what is typed */
+	bool watched;  /* the guest has looked for a key */
+	bool wanted;   /* what on_room() was last told */
+	void (*room)(void *arg);
+	void *room_arg;
 };
 
 static void i8042_update_irq(struct i8042 *k)
@@ -115,6 +121,9 @@ static void kbd_command(struct i8042 *k, uint8_t val)
 	case 0xf4: /* enable scanning */
 	case 0xf5: /* default, disable */
 	case 0xf6: /* default */
+		k->scanning = val != 0xf5;
+		put_kbd(k, KBD_ACK);
+		break;
 	case 0xf7: /* 0xf7-0xfd: key types of scan code set 3 */
 	case 0xf8:
 	case 0xf9:
@@ -122,11 +131,53 @@ static void kbd_command(struct i8042 *k, uint8_t val)
 	case 0xfe: put_kbd(k, k->last); break;
 	case 0xff: /* reset: acknowledge, then the basic assurance test passes */
 		k->scan_set = 2;
+		k->scanning = true;
 		put_kbd(k, KBD_ACK);
 		put_kbd(k, 0xaa);
 		break;
 	default: put_kbd(k, KBD_RESEND); break;
 	}
+}
+
+bool i8042_wants(const struct i8042 *k)
+{
+	return k->watched && k->scanning && !(k->cmdbyte & CMDBYTE_KBD_DISABLE) &&
+	       QUEUE_LEN - k->count >= KEYBOARD_KEY_MAX;
+}
+
+/* Tell who types, once, that there is room where there was none. */
+static void tell_room(struct i8042 *k)
+{
+	bool wanted = k->wanted;
+
+	k->wanted = i8042_wants(k);
+	if (!wanted && k->wanted && k->room)
+		k->room(k->room_arg);
+}
+
+void i8042_on_room(struct i8042 *k, void (*room)(void *arg), void *arg)
+{
+	k->room = room;
+	k->room_arg = arg;
+}
+
+size_t i8042_type(struct i8042 *k, const uint8_t *buf, size_t len)
+{
+	/* The controller translates set 2 to set 1; a keyboard told to use set 1 sends that. */
+	unsigned set = k->scan_set == 1 || (k->cmdbyte & CMDBYTE_TRANSLATE) ? 1 : 2;
+	uint8_t codes[KEYBOARD_KEY_MAX];
+	size_t done = 0;
+
+	while (done < len && i8042_wants(k)) {
+		size_t used, n = keyboard_encode(buf + done, len - done, set, codes, &used);
+
+		for (size_t i = 0; i < n; i++)
+			put_kbd(k, codes[i]);
+		done += used;
+	}
+	k->wanted = i8042_wants(k);
+	i8042_update_irq(k);
+	return done;
 }
 
 static void do_reset(struct i8042 *k)
@@ -208,7 +259,9 @@ static void i8042_write(void *dev, uint64_t off, unsigned width, uint32_t val)
 
 	(void)off, (void)width;
 	i8042_write_data(k, (uint8_t)val);
+	k->watched |= k->cmdbyte & CMDBYTE_KBD_INT;
 	i8042_update_irq(k);
+	tell_room(k);
 }
 
 static void i8042_command(void *dev, uint64_t off, unsigned width, uint32_t val)
@@ -218,6 +271,7 @@ static void i8042_command(void *dev, uint64_t off, unsigned width, uint32_t val)
 	(void)off, (void)width;
 	i8042_write_command(k, (uint8_t)val);
 	i8042_update_irq(k);
+	tell_room(k);
 }
 
 static uint32_t i8042_read(void *dev, uint64_t off, unsigned width)
@@ -233,15 +287,19 @@ static uint32_t i8042_read(void *dev, uint64_t off, unsigned width)
 		irq_set(&k->irq1, false);
 		i8042_update_irq(k);
 	}
+	k->watched = true;
+	tell_room(k);
 	return k->last;
 }
 
 static uint32_t i8042_status(void *dev, uint64_t off, unsigned width)
 {
-	const struct i8042 *k = dev;
+	struct i8042 *k = dev;
 	uint8_t val = k->status | STATUS_UNLOCK;
 
 	(void)off, (void)width;
+	k->watched = true;
+	tell_room(k);
 	if (k->count)
 		val |= STATUS_OBF | (k->queue_aux[k->head] ? STATUS_AUX_OBF : 0);
 	return val; /* the input buffer is never full: commands take no time */
@@ -281,6 +339,7 @@ struct i8042 *i8042_new(struct bus *pio, struct irq_line irq1, void (*reset)(voi
 	k->cmdbyte = CMDBYTE_SYS | CMDBYTE_TRANSLATE | CMDBYTE_AUX_DISABLE;
 	k->a20 = true;
 	k->scan_set = 2;
+	k->scanning = true;
 	if (bus_add(pio, &(struct bus_range){ .name = "i8042-data",
 					      .base = I8042_DATA,
 					      .len = 1,

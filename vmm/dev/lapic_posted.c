@@ -68,3 +68,14 @@ void lapic_posted_take(struct lapic *l)
 		}
 	}
 }
+
+void lapic_posted_settle(struct lapic *l)
+{
+	lapic_posted_take(l);
+	for (unsigned vector = 0; vector < 256 && l->stats; vector++) {
+		uint32_t more = atomic_exchange(&l->posted.coalesced[vector], 0);
+
+		if (more)
+			irq_stats_coalesced(l->stats, (uint8_t)vector, IRQ_PATH_ASSIGNED, more);
+	}
+}

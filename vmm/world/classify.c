@@ -19,8 +19,8 @@
 /*
  * EFLAGS.  The real image is arithmetic flags, DF and TF plus IF; IF, IOPL, NT, RF, VM, AC, VIF,
  * VIP and ID are the shadow's (DESIGN section 3).  NT and ID are entered as zero, and AC, too,
- * unless the guest wants alignment checks, so if one is set on exit the guest set it without a trap:
- * that is taken over.
+ * unless the guest wants alignment checks, so if one is set on exit the guest set it without a
+ * trap: that is taken over.
  */
 static void flags_from_real(struct vcpu *v, uint32_t real, bool stepped)
 {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The VMM's end of a world's mapper thread: batches of system calls on its address space. */
 #include <errno.h>
-#include <limits.h>
 #include <linux/futex.h>
 #include <poll.h>
 #include <string.h>
@@ -44,12 +43,6 @@ static bool world_gone(const struct world *w)
 	return poll(&p, 1, 0) > 0;
 }
 
-/* All who wait there: a breached runner may, and would be woken in the mapper's place. */
-static void wake_mapper(struct world *w)
-{
-	syscall(SYS_futex, &w->ctl->map_seq, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
-}
-
 int world_flush(struct world *w)
 {
 	static const struct timespec look_again = { .tv_nsec = 100000000 };
@@ -64,7 +57,7 @@ int world_flush(struct world *w)
 	w->ctl->map_count = w->queued;
 	w->seq++;
 	__atomic_store_n(&w->ctl->map_seq, w->seq, __ATOMIC_SEQ_CST);
-	wake_mapper(w);
+	syscall(SYS_futex, &w->ctl->map_seq, FUTEX_WAKE, 1, NULL, NULL, 0);
 	while ((done = __atomic_load_n(&x->map_done, __ATOMIC_SEQ_CST)) != w->seq) {
 		/* Only a breached world writes anything else here. */
 		if (done != w->seq - 1)

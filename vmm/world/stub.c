@@ -5,8 +5,8 @@
  * and every reply into a return to the guest.  Freestanding: no libc, no SSE (the FPU belongs to
  * the guest), no state beyond the share area.
  *
- * After lock-down the runner may call only rt_sigreturn and futex; anything else, and any system
- * call that is not x86-64, is a SIGSYS, i.e. an exit.
+ * After lock-down the runner may call only rt_sigreturn and futex on the turn word; anything else,
+ * and any system call that is not x86-64, is a SIGSYS, i.e. an exit.
  */
 #include <asm/prctl.h>
 #include <asm/sigcontext.h>
@@ -108,13 +108,22 @@ static uint64_t rdtsc(void)
 #define IF_EQ(val, yes, no) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (val), (yes), (no))
 #define RET(what)           BPF_STMT(BPF_RET | BPF_K, (what))
 
-/* Of futex only waiting and waking: to requeue would take the mapper's sleep away from the VMM. */
+/*
+ * Of futex only waiting and waking, and on the turn word: to requeue the mapper's sleep, or to wait
+ * in its place, would take the VMM's requests away from it.
+ */
+#define TURN_ADDR (WORLD_SHARE_ADDR + WORLD_PAGE)
+_Static_assert(offsetof(struct world_xchg, turn) == 0, "address of the turn word");
 static const struct sock_filter runner_filter[] = {
 	LOAD(arch),
-	IF_EQ(AUDIT_ARCH_X86_64, 0, 6),
+	IF_EQ(AUDIT_ARCH_X86_64, 0, 10),
 	LOAD(nr),
-	IF_EQ(__NR_rt_sigreturn, 5, 0),
-	IF_EQ(__NR_futex, 0, 3),
+	IF_EQ(__NR_rt_sigreturn, 9, 0),
+	IF_EQ(__NR_futex, 0, 7),
+	LOAD_ARG(0),
+	IF_EQ(TURN_ADDR & 0xffffffff, 0, 5),
+	LOAD_ARG_HI(0),
+	IF_EQ(TURN_ADDR >> 32, 0, 3),
 	LOAD_ARG(1),
 	IF_EQ(FUTEX_WAIT, 2, 0),
 	IF_EQ(FUTEX_WAKE, 1, 0),

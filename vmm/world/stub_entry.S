@@ -102,7 +102,7 @@ done:
 	mov	$__NR_futex, %eax
 	lea	XCHG_MAP_DONE(%rbp), %rdi
 	mov	$FUTEX_WAKE, %esi
-	mov	$0x7fffffff, %edx	/* the runner may wait there, too */
+	mov	$1, %edx
 	syscall
 	jmp	wait_batch
 die:
