@@ -22,7 +22,8 @@ static const char *const groups[] = {
 	"flags interrupts io dtable control msr probe segload segstore",
 	"far softint iret exceptions step undefined limits prefix",
 	"pfmatrix paging",
-	"user rings inner tss restart userseg",
+	"user restart userseg",
+	"rings inner tss",
 };
 #define GROUPS (sizeof(groups) / sizeof(groups[0]))
 

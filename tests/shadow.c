@@ -443,9 +443,10 @@ Test(shadow, device_memory_is_found_through_the_tables)
 	cg_free(&g);
 }
 
-GUEST(pg_aliases, TABLES PAGING_ON(0x80000000)
-      "mov $0x40000000,%ebx\n mov $70000,%esi\n"
-      "1: call *%ebx\n add $0x1000,%ebx\n dec %esi\n jnz 1b\n" DONE PF_HANDLER);
+GUEST(pg_aliases,
+      TABLES PAGING_ON(
+	      0x80000000) "mov $0x40000000,%ebx\n mov $70000,%esi\n"
+			  "1: call *%ebx\n add $0x1000,%ebx\n dec %esi\n jnz 1b\n" DONE PF_HANDLER);
 
 /* One page of code at more addresses than the host allows mappings. */
 Test(shadow, code_at_more_addresses_than_the_host_maps, .timeout = 120)

@@ -12,6 +12,7 @@
 #include "vmm/code.h"
 #include "vmm/shadow.h"
 #include "vmm/vcpu.h"
+#include "vmm/irq_stats.h"
 #include "vmm/vm.h"
 
 #define ACCOUNT_JSON_VERSION 1
@@ -252,6 +253,7 @@ void account_print(const struct vm *vm, FILE *f)
 		fprintf(f, "hand-off changed between one CPU and two: %s times\n",
 			grouped(sum->handoff_switches, num));
 	print_injected(sum, f);
+	irq_stats_print(vm, f);
 	print_devices(vm, f);
 	print_unclaimed(&vm->pio, f);
 	print_unclaimed(&vm->mmio, f);
@@ -479,6 +481,7 @@ struct json_object *account_json(const struct vm *vm)
 	json_object_object_add(o, "time_ns", times_json(&sum->times));
 	json_object_object_add(o, "vcpus", vcpus_json(vm));
 	json_object_object_add(o, "injected", injected_json(sum));
+	json_object_object_add(o, "interrupts", irq_stats_json(vm));
 	json_object_object_add(o, "pio", bus_json(&vm->pio));
 	json_object_object_add(o, "mmio", bus_json(&vm->mmio));
 	json_object_object_add(o, "code", code_json(vm->code));

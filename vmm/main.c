@@ -22,6 +22,7 @@
 #include "vmm/cli.h"
 #include "vmm/code.h"
 #include "vmm/console.h"
+#include "vmm/firmware.h"
 #include "vmm/machine.h"
 #include "vmm/scan_cmd.h"
 #include "vmm/shadow.h"
@@ -190,6 +191,8 @@ static int load(struct session *s)
 
 	if (res < 0)
 		return complain_host(&s->vm, "virtual devices", res);
+	if (firmware_write(&s->vm) < 0)
+		return complain(STATUS_HOST, "host: no room for the firmware tables");
 	if (loader_load(&s->vm, o->image, o->cmdline, o->mods, o->nmods, &boot, &s->vm.symbols, err,
 			sizeof(err)) < 0)
 		return complain(STATUS_INPUT, "%s", err);

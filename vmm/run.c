@@ -18,6 +18,7 @@
 #include "vmm/code.h"
 #include "vmm/emu/emulate.h"
 #include "vmm/engine.h"
+#include "vmm/irq_stats.h"
 #include "vmm/machine.h"
 #include "vmm/mem.h"
 #include "vmm/shadow.h"
@@ -430,8 +431,10 @@ static int take_pending(struct vcpu *v, unsigned *flags)
 		return 0;
 	}
 	if (nmi) {
-		atomic_store(&v->nmi_pending, false);
+		if (!machine_ack_nmi(v->vm, v))
+			return 0;
 		ev.vector = VEC_NMI;
+		v->taken = VEC_NMI + 1;
 		v->halted = false;
 		return inject_counted(v, &ev);
 	}
@@ -443,6 +446,7 @@ static int take_pending(struct vcpu *v, unsigned *flags)
 	atomic_store(&v->irq_pending, true); /* perhaps more wait behind it */
 	ev.vector = (uint8_t)vector;
 	ev.external = true;
+	v->taken = (uint16_t)(vector + 1);
 	v->halted = false;
 	return inject_counted(v, &ev);
 }
@@ -504,7 +508,8 @@ static int take_init_sipi(struct vcpu *v)
 				return res;
 			v->step_original = false;
 		}
-		vcpu_reset(v);
+		vcpu_init(v);
+		machine_vcpu_init(v->vm, v);
 		mmu_flush(v);
 		v->wait_sipi = true;
 	}
@@ -529,6 +534,10 @@ static int run_once(struct vcpu *v, unsigned flags)
 	h.stepped = v->step_original;
 	if (h.stepped)
 		flags |= ENGINE_STEP;
+	if (v->taken) { /* its handler's first instruction is next */
+		irq_stats_delivered(v, (uint8_t)(v->taken - 1), host_ns());
+		v->taken = 0;
+	}
 	res = v->engine->ops->run(v->engine, flags, &h.x);
 	if (res < 0)
 		return res;

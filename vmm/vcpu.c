@@ -41,6 +41,23 @@ void vcpu_reset(struct vcpu *v)
 	v->shutdown = false;
 }
 
+void vcpu_init(struct vcpu *v)
+{
+	struct shadow kept = v->sh, *sh = &v->sh;
+
+	vcpu_reset(v);
+	sh->apic_base = kept.apic_base;
+	sh->tsc_offset = kept.tsc_offset;
+	sh->tsc_adjust = kept.tsc_adjust;
+	sh->tsc_aux = kept.tsc_aux;
+	sh->pat = kept.pat;
+	sh->misc_enable = kept.misc_enable;
+	sh->mtrr_def_type = kept.mtrr_def_type;
+	memcpy(sh->mtrr_fix, kept.mtrr_fix, sizeof(sh->mtrr_fix));
+	memcpy(sh->mtrr_var, kept.mtrr_var, sizeof(sh->mtrr_var));
+	sh->cr0 |= kept.cr0 & (CR0_CD | CR0_NW);
+}
+
 int vcpu_fault(struct vcpu *v, unsigned vector, bool has_error, uint32_t error)
 {
 	v->fault =

@@ -77,6 +77,7 @@ struct vcpu {
 	struct account *account;     /* counts its exits; may be NULL in tests */
 	struct trace *trace;         /* its last exits; may be NULL in tests */
 	uint32_t tlb_gen;            /* counts what flushes the TLB; shadow.c compares */
+	uint16_t taken;              /* run.c: 1 + the vector just injected from outside; 0: none */
 	bool step_original;          /* run.c: the next run executes one unpatched instruction */
 	_Atomic bool irq_pending;    /* hint: an interrupt controller may have something for us */
 	_Atomic bool nmi_pending;
@@ -88,6 +89,8 @@ struct vcpu {
 
 /* Set up as after power-on/INIT (SDM Vol. 3A, table "IA-32 ... Processor States" 9-1). */
 void vcpu_reset(struct vcpu *v);
+/* What INIT leaves of it: MSRs, time-stamp counter and caches keep their state. */
+void vcpu_init(struct vcpu *v);
 
 /* Record in v->fault and return EMU_FAULT, so that a handler can `return vcpu_gp(v, 0);`. */
 int vcpu_fault(struct vcpu *v, unsigned vector, bool has_error, uint32_t error);

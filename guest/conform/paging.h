@@ -18,8 +18,7 @@
 #define PAE_TST 0x31a000u
 
 #define TEST_GVA 0x08000000u /* here the cases map what they like */
-#define TEST_GPA 0x00800000u /* what is there if nothing else is said: data, then a page of code \
-			      */
+#define TEST_GPA 0x00800000u /* there, if nothing else is said: data, then a page of code */
 
 enum { CR0_WP = 0x10000, CR4_PSE = 0x10, CR4_PAE = 0x20, CR4_PGE = 0x80 };
 #define CR0_PG 0x80000000u

@@ -35,22 +35,37 @@ int world_queue(struct world *w, const struct world_request *rq)
 	return 0;
 }
 
-/* The world is gone if its pidfd is readable. */
-static bool world_gone(const struct world *w)
+/* Wait for the mapper's report.  0 with it in *@report, or negative errno. */
+static int wait_report(struct world *w, uint64_t *report)
 {
-	struct pollfd p = { .fd = w->pidfd, .events = POLLIN };
+	struct vm *vm = w->vcpu->vm;
+	uint64_t deadline = 0;
 
-	return poll(&p, 1, 0) > 0;
+	for (;;) {
+		struct pollfd p[] = { { .fd = w->done_fd, .events = POLLIN },
+				      { .fd = w->pidfd, .events = POLLIN } };
+
+		poll(p, 2, 100);
+		if ((p[0].revents & POLLIN) &&
+		    read(w->done_fd, report, sizeof(*report)) == sizeof(*report))
+			return 0;
+		if (p[1].revents) {
+			w->dead = true;
+			return vm_host_fail(vm, "a world process died while its memory was mapped");
+		}
+		if (!deadline)
+			deadline = host_ns() + UNANSWERED_NS;
+		else if (host_ns() > deadline)
+			return vm_host_fail(vm, "the mapper of a world does not answer");
+	}
 }
 
 int world_flush(struct world *w)
 {
-	static const struct timespec look_again = { .tv_nsec = 100000000 };
 	struct vm *vm = w->vcpu->vm;
 	struct world_xchg *x = w->xchg;
-	uint64_t deadline = 0;
-	uint32_t done;
-	int32_t error;
+	uint64_t report;
+	int err;
 
 	if (!w->queued)
 		return 0;
@@ -58,24 +73,11 @@ int world_flush(struct world *w)
 	w->seq++;
 	__atomic_store_n(&w->ctl->map_seq, w->seq, __ATOMIC_SEQ_CST);
 	syscall(SYS_futex, &w->ctl->map_seq, FUTEX_WAKE, 1, NULL, NULL, 0);
-	while ((done = __atomic_load_n(&x->map_done, __ATOMIC_SEQ_CST)) != w->seq) {
-		/* Only a breached world writes anything else here. */
-		if (done != w->seq - 1)
-			return vm_kill(vm,
-				       "the world broke protocol: mapper report %u, expected %u",
-				       done, w->seq);
-		syscall(SYS_futex, &x->map_done, FUTEX_WAIT, done, &look_again, NULL, 0);
-		if (world_gone(w)) {
-			w->dead = true;
-			return vm_host_fail(vm, "a world process died while its memory was mapped");
-		}
-		if (!deadline)
-			deadline = host_ns() + UNANSWERED_NS;
-		else if (host_ns() > deadline)
-			return vm_kill(vm, "the world broke protocol: its mapper does not answer");
-	}
-	error = __atomic_load_n(&x->map_error, __ATOMIC_RELAXED);
-	if (error) {
+	err = wait_report(w, &report);
+	if (err)
+		return err;
+	if (report != MAP_DONE) {
+		int32_t error = __atomic_load_n(&x->map_error, __ATOMIC_RELAXED);
 		uint32_t i = __atomic_load_n(&x->map_index, __ATOMIC_RELAXED);
 		const struct world_request *rq = &w->ctl->req[i < w->queued ? i : 0];
 

@@ -23,6 +23,7 @@
 
 #define WORLD_FD_SHARE 3
 #define WORLD_FD_RAM   4
+#define WORLD_FD_DONE  5 /* eventfd, the mapper's report, which the runner cannot forge */
 
 #define WORLD_PAGE         4096
 #define WORLD_STACK_PAGES  16
@@ -38,9 +39,10 @@
 #define CTL_MAP_COUNT  4
 #define CTL_REQ        64
 #define CTL_REQ_SIZE   56
-#define XCHG_MAP_DONE  192
-#define XCHG_MAP_ERROR 196
-#define XCHG_MAP_INDEX 200
+#define XCHG_MAP_ERROR 192
+#define XCHG_MAP_INDEX 196
+#define MAP_DONE       1 /* what the mapper adds to the eventfd */
+#define MAP_FAILED_AT  2 /* map_error and map_index say more */
 
 #ifndef __ASSEMBLER__
 #include <stdint.h>
@@ -98,11 +100,9 @@ struct world_xchg {
 	struct world_regs regs __attribute__((aligned(64)));
 	struct world_exit exit __attribute__((aligned(64)));
 
-	uint32_t map_done
-		__attribute__((aligned(64))); /* futex: the map_seq that was carried out */
-	int32_t map_error;                    /* first -errno of the batch, 0 if all went well */
-	uint32_t map_index;                   /* which request that was */
-	uint32_t mapper_tid;                  /* set before the first exit */
+	int32_t map_error __attribute__((aligned(64))); /* -errno of the request that failed */
+	uint32_t map_index;                             /* which request that was */
+	uint32_t mapper_tid;                            /* set before the first exit */
 };
 #endif
 #endif

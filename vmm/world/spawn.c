@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -61,41 +62,43 @@ static int stub_fd(void)
 
 /*
  * The child between vfork and exec: shares our memory, so only system calls and locals.  Leaves
- * exactly the share area, the RAM and (close-on-exec) the stub open.
+ * exactly the share area, the RAM, the mapper's eventfd and (close-on-exec) the stub open.
  */
-static void child_exec(int share, int ram, int stub, pid_t parent) __attribute__((noreturn));
-static void child_exec(int share, int ram, int stub, pid_t parent)
+static void child_exec(int share, int ram, int done, int stub, pid_t parent)
+	__attribute__((noreturn));
+static void child_exec(int share, int ram, int done, int stub, pid_t parent)
 {
 	static char *const argv[] = { (char *)"ringside-world", NULL };
 	static char *const envp[] = { NULL };
 	static const struct rlimit no_core = { 0, 0 };
 	/* First out of the way of the numbers they shall get. */
 	int s = fcntl(share, F_DUPFD, 16), r = fcntl(ram, F_DUPFD, 16),
-	    t = fcntl(stub, F_DUPFD, 16);
+	    d = fcntl(done, F_DUPFD, 16), t = fcntl(stub, F_DUPFD, 16);
 
-	if (s < 0 || r < 0 || t < 0 || dup2(s, WORLD_FD_SHARE) < 0 || dup2(r, WORLD_FD_RAM) < 0 ||
-	    dup3(t, WORLD_FD_RAM + 1, O_CLOEXEC) < 0)
+	if (s < 0 || r < 0 || d < 0 || t < 0 || dup2(s, WORLD_FD_SHARE) < 0 ||
+	    dup2(r, WORLD_FD_RAM) < 0 || dup2(d, WORLD_FD_DONE) < 0 ||
+	    dup3(t, WORLD_FD_DONE + 1, O_CLOEXEC) < 0)
 		_exit(118);
 	for (int fd = 0; fd < 3; fd++)
 		close(fd);
-	if (close_range(WORLD_FD_RAM + 2, ~0u, 0) < 0)
+	if (close_range(WORLD_FD_DONE + 2, ~0u, 0) < 0)
 		_exit(118);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent) /* it died before the line above */
 		_exit(117);
 	setsid(); /* the terminal's signals are for the VMM alone */
 	setrlimit(RLIMIT_CORE, &no_core);
-	syscall(SYS_execveat, WORLD_FD_RAM + 1, "", argv, envp, AT_EMPTY_PATH);
+	syscall(SYS_execveat, WORLD_FD_DONE + 1, "", argv, envp, AT_EMPTY_PATH);
 	_exit(119);
 }
 
-static pid_t world_fork(int share, int ram, int stub) __attribute__((noinline));
-static pid_t world_fork(int share, int ram, int stub)
+static pid_t world_fork(int share, int ram, int done, int stub) __attribute__((noinline));
+static pid_t world_fork(int share, int ram, int done, int stub)
 {
 	pid_t parent = getpid(), pid = vfork();
 
 	if (pid == 0)
-		child_exec(share, ram, stub, parent);
+		child_exec(share, ram, done, stub, parent);
 	return pid;
 }
 
@@ -163,12 +166,17 @@ int world_spawn(struct world *w)
 		err = vm_host_fail(vm, "memfd of the world stub: %s", strerror(-stub));
 		goto out;
 	}
+	w->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (w->done_fd < 0) {
+		err = vm_host_fail(vm, "eventfd of a world: %s", strerror(errno));
+		goto out;
+	}
 	w->engine.low_limit = lowest_mappable();
 
 	/* Blocked across vfork, so that no handler of ours runs in the child on our memory. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
-	pid = world_fork(share, vm->ram_fd, stub);
+	pid = world_fork(share, vm->ram_fd, w->done_fd, stub);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (pid < 0) {
 		err = vm_host_fail(vm, "cannot start a world process: %s", strerror(errno));
@@ -200,7 +208,9 @@ int world_reap(struct world *w)
 	}
 	if (w->pidfd >= 0)
 		close(w->pidfd);
-	w->pidfd = -1;
+	if (w->done_fd >= 0)
+		close(w->done_fd);
+	w->pidfd = w->done_fd = -1;
 	if (w->share)
 		munmap(w->share, WORLD_SHARE_SIZE);
 	w->share = NULL;

@@ -37,7 +37,6 @@ _Static_assert(offsetof(struct world_ctl, map_seq) == CTL_MAP_SEQ, "mapper offse
 _Static_assert(offsetof(struct world_ctl, map_count) == CTL_MAP_COUNT, "mapper offset");
 _Static_assert(offsetof(struct world_ctl, req) == CTL_REQ, "mapper offset");
 _Static_assert(sizeof(struct world_request) == CTL_REQ_SIZE, "mapper offset");
-_Static_assert(offsetof(struct world_xchg, map_done) == XCHG_MAP_DONE, "mapper offset");
 _Static_assert(offsetof(struct world_xchg, map_error) == XCHG_MAP_ERROR, "mapper offset");
 _Static_assert(offsetof(struct world_xchg, map_index) == XCHG_MAP_INDEX, "mapper offset");
 _Static_assert(sizeof(struct world_regs) <= 64, "the registers fit one cache line");
@@ -134,13 +133,16 @@ static const struct sock_filter runner_filter[] = {
 /* The address-space calls are held to the low 4 GiB: argument 0 has no high half. */
 static const struct sock_filter mapper_filter[] = {
 	LOAD(arch),
-	IF_EQ(AUDIT_ARCH_X86_64, 0, 8),
+	IF_EQ(AUDIT_ARCH_X86_64, 0, 11),
 	LOAD(nr),
-	IF_EQ(__NR_futex, 7, 0),
-	IF_EQ(__NR_modify_ldt, 6, 0),
-	IF_EQ(__NR_mmap, 2, 0),
-	IF_EQ(__NR_munmap, 1, 0),
-	IF_EQ(__NR_mprotect, 0, 2),
+	IF_EQ(__NR_futex, 10, 0),
+	IF_EQ(__NR_modify_ldt, 9, 0),
+	IF_EQ(__NR_mmap, 5, 0),
+	IF_EQ(__NR_munmap, 4, 0),
+	IF_EQ(__NR_mprotect, 3, 0),
+	IF_EQ(__NR_write, 0, 4),
+	LOAD_ARG(0),
+	IF_EQ(WORLD_FD_DONE, 3, 2),
 	LOAD_ARG_HI(0),
 	IF_EQ(0, 1, 0),
 	RET(SECCOMP_RET_KILL_PROCESS),

@@ -7,7 +7,6 @@
 #include "vmm/world/share.h"
 
 #define FUTEX_WAIT 0
-#define FUTEX_WAKE 1
 
 	.section .text.entry, "ax"
 	.globl _start
@@ -66,10 +65,10 @@ wait_batch:
 	jmp	wait_batch
 batch:
 	mov	%eax, %r12d
-	movl	$0, XCHG_MAP_ERROR(%rbp)
 	lea	CTL_REQ(%rbx), %r14
 	xor	%r13d, %r13d
 next:
+	movabs	$report_done, %rsi
 	cmp	CTL_MAP_COUNT(%rbx), %r13d
 	jae	done
 	mov	(%r14), %rax
@@ -97,12 +96,11 @@ failed32:
 failed:
 	mov	%eax, XCHG_MAP_ERROR(%rbp)
 	mov	%r13d, XCHG_MAP_INDEX(%rbp)
+	movabs	$report_failed, %rsi
 done:
-	mov	%r12d, XCHG_MAP_DONE(%rbp)
-	mov	$__NR_futex, %eax
-	lea	XCHG_MAP_DONE(%rbp), %rdi
-	mov	$FUTEX_WAKE, %esi
-	mov	$1, %edx
+	mov	$__NR_write, %eax
+	mov	$WORLD_FD_DONE, %edi
+	mov	$8, %edx
 	syscall
 	jmp	wait_batch
 die:
@@ -116,6 +114,11 @@ signal_return:
 	mov	$__NR_rt_sigreturn, %eax
 	syscall
 	ud2
+
+	.section .rodata
+	.balign	8
+report_done:	.quad	MAP_DONE
+report_failed:	.quad	MAP_FAILED_AT
 
 	.section .bss
 	.balign	16

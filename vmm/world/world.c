@@ -33,7 +33,7 @@ static int world_create(struct vcpu *v, struct engine **out)
 		return vm_host_fail(v->vm, "out of memory for a world");
 	w->engine.ops = &world_engine;
 	w->vcpu = v;
-	w->pidfd = -1;
+	w->pidfd = w->done_fd = -1;
 	pthread_mutex_init(&w->map_lock, NULL);
 	tsc_hz();
 	/* The first vCPU makes what all share. */

@@ -56,6 +56,7 @@ struct world {
 	pid_t pid;    /* of the world; its main thread is the runner */
 	pid_t mapper; /* thread id, 0 if it is not known */
 	int pidfd;
+	int done_fd; /* eventfd of the mapper's reports */
 	struct world_ctl *ctl;
 	struct world_xchg *xchg;
 	uint8_t *share;
