@@ -340,7 +340,9 @@ static int verdict(struct session *s)
 	case VM_TIMEOUT:
 		return complain(STATUS_TIMEOUT, "stopped after %g s, as --timeout asked",
 				(double)s->opt->timeout_ns / 1e9);
-	case VM_KILLED: report_death(vm, vm->vcpu[vm->death_vcpu], stderr); return STATUS_GUEST;
+	case VM_KILLED:
+		report_death(vm, vm->vcpu[vm->death_vcpu ? vm->death_vcpu - 1 : 0], stderr);
+		return STATUS_GUEST;
 	case VM_HOST_FAIL: return complain_host(vm, "virtual machine", -EIO);
 	default: return complain(STATUS_HOST, "host: the vCPU stopped for no reason");
 	}

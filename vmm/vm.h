@@ -56,13 +56,13 @@ struct vm {
 	struct symbols *symbols;   /* of the guest image; may be NULL */
 	const struct engine_ops *engine_ops;
 	int handoff; /* --handoff: 0 the engine decides, 1 always share a CPU, 2 always spin */
-	bool dead_quietly;   /* tests: no report on stderr */
-	_Atomic bool stop;   /* the vCPUs return from vcpu_run() soon */
-	_Atomic int end;     /* enum vm_end */
-	int status;          /* exit status of the guest */
-	bool lookahead;      /* --lookahead: emulate runs of sensitive instructions on one trap */
-	unsigned death_vcpu; /* whose doing it was, for the report */
-	char death[512];     /* one sentence, for VM_KILLED and VM_HOST_FAIL */
+	bool dead_quietly; /* tests: no report on stderr */
+	_Atomic bool stop; /* the vCPUs return from vcpu_run() soon */
+	_Atomic int end;   /* enum vm_end */
+	int status;        /* exit status of the guest */
+	bool lookahead;    /* --lookahead: emulate runs of sensitive instructions on one trap */
+	_Atomic unsigned death_vcpu;  /* 1 + whose doing it was, for the report; 0: nobody's */
+	char death[512];              /* one sentence, for VM_KILLED and VM_HOST_FAIL */
 	struct cpuid_mask cpuid_mask; /* --cpuid: features the guest is not offered */
 };
 

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: MIT */
+/* The shadow MMU: the mappings of a space, and what a flush does to them. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/code.h"
+#include "vmm/mem.h"
+#include "vmm/shadow_priv.h"
+
+#define PREFILL     16u    /* neighbours looked at on a fault */
+#define PREFILL_BIG 64u    /* of a large page */
+#define SPACE_PAGES 40000u /* mappings of one world: the host allows 65,530, and splits some */
+
+/* ---- mappings ---- */
+
+static uint32_t mapping_new(struct shadow_mmu *m)
+{
+	uint32_t i = m->pool_free;
+
+	if (i) {
+		m->pool_free = m->pool[i].next;
+		return i;
+	}
+	if (m->pool_len == m->pool_room) {
+		uint32_t room = m->pool_room ? 2 * m->pool_room : 1024;
+		struct mapping *grown = reallocarray(m->pool, room, sizeof(*grown));
+
+		if (!grown)
+			return NONE;
+		m->pool = grown;
+		m->pool_room = room;
+		if (!m->pool_len)
+			m->pool_len = 1; /* index 0 is NONE */
+	}
+	return m->pool_len++;
+}
+
+/* Take mapping @i out of the books (not out of the world). */
+static void mapping_forget(struct shadow_mmu *m, uint32_t i)
+{
+	struct mapping *p = &m->pool[i];
+	struct chunk *c = p->sp->chunk[p->gva >> CHUNK_SHIFT];
+
+	if (p->prev)
+		m->pool[p->prev].next = p->next;
+	else
+		m->head[p->gfn] = p->next;
+	if (p->next)
+		m->pool[p->next].prev = p->prev;
+	c->map[p->gva >> PAGE_SHIFT & (CHUNK_PAGES - 1)] = NONE;
+	c->pages--;
+	p->sp->pages--;
+	p->next = m->pool_free;
+	m->pool_free = i;
+}
+
+int shadow_unmap(struct shadow_mmu *m, uint32_t i)
+{
+	struct space *sp = m->pool[i].sp;
+	gva_t gva = m->pool[i].gva;
+
+	mapping_forget(m, i);
+	sp->behind = true;
+	return sp->engine->ops->unmap(sp->engine, gva, PAGE_SIZE);
+}
+
+void shadow_chunk_clear(struct shadow_mmu *m, struct chunk *c)
+{
+	for (unsigned i = 0; i < CHUNK_PAGES && c->pages; i++)
+		if (c->map[i])
+			mapping_forget(m, c->map[i]);
+}
+
+/* Empty the space, world included. */
+int shadow_space_clear(struct shadow_mmu *m, struct space *sp)
+{
+	for (unsigned i = 0; i < sp->used_count; i++) {
+		shadow_chunk_clear(m, sp->chunk[sp->used[i]]);
+		free(sp->chunk[sp->used[i]]);
+		sp->chunk[sp->used[i]] = NULL;
+	}
+	sp->used_count = 0;
+	sp->pages = 0;
+	sp->engine->ram_mapped = false;
+	return sp->engine->ops->invalidate(sp->engine);
+}
+
+static struct chunk *chunk_get(struct space *sp, gva_t gva)
+{
+	uint16_t i = (uint16_t)(gva >> CHUNK_SHIFT);
+
+	if (!sp->chunk[i]) {
+		sp->chunk[i] = calloc(1, sizeof(struct chunk));
+		if (!sp->chunk[i])
+			return NULL;
+		sp->used[sp->used_count++] = i;
+	}
+	return sp->chunk[i];
+}
+
+/* ---- the guest's tables against what is remembered of them ---- */
+
+static uint64_t read_entry(const struct vm *vm, gpa_t gpa, unsigned len)
+{
+	const void *p = vm_ptr((struct vm *)vm, gpa, len);
+
+	if (!p)
+		return 0;
+	return len == 8 ? __atomic_load_n((const uint64_t *)p, __ATOMIC_RELAXED)
+			: __atomic_load_n((const uint32_t *)p, __ATOMIC_RELAXED);
+}
+
+static unsigned entry_len(const struct space *sp)
+{
+	return sp->mode & MODE_PAE ? 8 : 4;
+}
+
+/* Unmap the whole chunk from the world. */
+static int chunk_drop(struct shadow_mmu *m, struct space *sp, unsigned index)
+{
+	struct chunk *c = sp->chunk[index];
+
+	m->st.stale += c->pages;
+	shadow_chunk_clear(m, c);
+	return sp->engine->ops->unmap(sp->engine, (gva_t)index << CHUNK_SHIFT, 1u << CHUNK_SHIFT);
+}
+
+/* Unmap the pages of @c whose page-table entries are not what they were. */
+static int chunk_compare(struct shadow_mmu *m, struct space *sp, struct chunk *c)
+{
+	unsigned len = entry_len(sp);
+	size_t bytes = (size_t)CHUNK_PAGES * len;
+	const uint8_t *now = vm_ptr(m->vm, c->pt_gpa, bytes);
+	int err = 0;
+
+	if (now && !memcmp(now, c->snapshot, bytes))
+		return 0;
+	for (unsigned i = 0; i < CHUNK_PAGES && !err; i++) {
+		uint64_t entry = read_entry(m->vm, c->pt_gpa + (gpa_t)i * len, len);
+
+		if (!memcmp(c->snapshot + i * len, &entry, len))
+			continue;
+		if (c->map[i]) {
+			m->st.stale++;
+			err = shadow_unmap(m, c->map[i]);
+		}
+		/* Not mapped: any value will do, and this one compares equal next time. */
+		memcpy(c->snapshot + i * len, &entry, len);
+	}
+	return err;
+}
+
+int shadow_space_validate(struct shadow_mmu *m, struct space *sp)
+{
+	unsigned kept = 0;
+	int err = 0;
+
+	m->st.validated++;
+	for (unsigned i = 0; i < sp->used_count; i++) {
+		unsigned index = sp->used[i];
+		struct chunk *c = sp->chunk[index];
+		bool moved = (sp->mode & MODE_PAE) &&
+			     sp->pdpte[index >> 9] != sp->v->sh.pdpte[index >> 9];
+
+		if (!err && c->pages) {
+			if (moved || read_entry(m->vm, c->pde_gpa, entry_len(sp)) != c->pde)
+				err = chunk_drop(m, sp, index);
+			else if (!c->large)
+				err = chunk_compare(m, sp, c);
+		}
+		if (!c->pages && !err) {
+			free(c);
+			sp->chunk[index] = NULL;
+			continue;
+		}
+		sp->used[kept++] = (uint16_t)index;
+	}
+	sp->used_count = kept;
+	memcpy(sp->pdpte, sp->v->sh.pdpte, sizeof(sp->pdpte));
+	sp->gen = sp->v->tlb_gen;
+	return err;
+}
+
+void mmu_flush(struct vcpu *v)
+{
+	v->tlb_gen++;
+}
+
+void mmu_flush_page(struct vcpu *v, gva_t gva)
+{
+	struct shadow_mmu *m = shadow_of(v);
+	struct space *cur = m ? shadow_space(v) : NULL;
+
+	if (!cur)
+		return;
+	pthread_mutex_lock(&v->vm->mmu_lock);
+	/* Both views of the address space; others are compared when they are switched to. */
+	for (struct space *sp = m->spaces; sp; sp = sp->next) {
+		unsigned index = gva >> CHUNK_SHIFT, n = sp->mode & MODE_PAE ? 1 : 2;
+		struct chunk *c = sp->chunk[index];
+		uint32_t i;
+
+		if (sp->v != v || sp->root != cur->root)
+			continue;
+		i = c && !c->large ? c->map[gva >> PAGE_SHIFT & (CHUNK_PAGES - 1)] : NONE;
+		if (i)
+			shadow_unmap(m, i);
+		/* A large page: every part of it, whichever the address is in. */
+		for (index &= ~(n - 1); n--; index++)
+			if (sp->chunk[index] && sp->chunk[index]->large)
+				chunk_drop(m, sp, index);
+	}
+	pthread_mutex_unlock(&v->vm->mmu_lock);
+}
+
+/* ---- filling ---- */
+
+/* Map @n pages from @gva on, backed by the RAM memfd from @offset on, and remember each. */
+int shadow_map_run(struct shadow_mmu *m, struct space *sp, gva_t gva, gpa_t offset, uint32_t gfn,
+		   unsigned n, unsigned prot, bool copy)
+{
+	struct chunk *c = sp->chunk[gva >> CHUNK_SHIFT];
+
+	for (unsigned k = 0; k < n; k++) {
+		gva_t at = gva + k * PAGE_SIZE;
+		uint32_t *slot = &c->map[at >> PAGE_SHIFT & (CHUNK_PAGES - 1)];
+		uint32_t i;
+
+		if (*slot)
+			mapping_forget(m, *slot); /* replaced by the mmap below */
+		i = mapping_new(m);
+		if (!i)
+			return vm_host_fail(m->vm, "out of memory for the shadow MMU");
+		m->pool[i] = (struct mapping){ .next = m->head[gfn + k],
+					       .gfn = gfn + k,
+					       .gva = at,
+					       .sp = sp,
+					       .prot = (uint8_t)prot,
+					       .copy = copy };
+		if (m->head[gfn + k])
+			m->pool[m->head[gfn + k]].prev = i;
+		m->head[gfn + k] = i;
+		*slot = i;
+		c->pages++;
+		sp->pages++;
+		m->st.pages++;
+	}
+	return sp->engine->ops->map(sp->engine, gva, offset, (uint64_t)n * PAGE_SIZE, prot);
+}
+
+/* What a page with these properties may be used for in this space without another fault. */
+static unsigned page_prot(const struct shadow_mmu *m, const struct space *sp,
+			  const struct mmu_leaf *leaf)
+{
+	bool write = leaf->writable || (!sp->user && !(sp->mode & MODE_WP));
+	unsigned prot = MAP_R;
+
+	/* Read-only until the first write, which sets D; and while the page is code in a copy. */
+	if (write && leaf->dirty && !code_shadowed(m->vm->code, leaf->gpa))
+		prot |= MAP_W;
+	/* Kernel code is only ever executed from copies. */
+	if (sp->user && !leaf->nx)
+		prot |= MAP_X;
+	return prot;
+}
+
+/* A page table may lie at physical address 0, so pte_gpa does not tell. */
+static bool is_large(const struct mmu_leaf *leaf)
+{
+	return leaf->page_len != PAGE_SIZE;
+}
+
+/* Remember the page-table entry of @gva, in a chunk that has it already from a neighbour. */
+static void note_pte(const struct space *sp, struct chunk *c, gva_t gva,
+		     const struct mmu_leaf *leaf)
+{
+	unsigned len = entry_len(sp), i = gva >> PAGE_SHIFT & (CHUNK_PAGES - 1);
+
+	if (!c->large)
+		memcpy(c->snapshot + i * len, &leaf->pte, len);
+}
+
+/* Remember the entries behind @leaf in the chunk of @gva; empties it if they do not go together. */
+struct chunk *shadow_note(struct shadow_mmu *m, struct space *sp, gva_t gva,
+			  const struct mmu_leaf *leaf)
+{
+	unsigned i = gva >> PAGE_SHIFT & (CHUNK_PAGES - 1);
+	struct chunk *c = chunk_get(sp, gva);
+	bool large = is_large(leaf);
+	gpa_t pt = large ? 0 : leaf->pte_gpa - (gpa_t)i * entry_len(sp);
+
+	if (!c)
+		return NULL;
+	if (c->pages && (c->pde_gpa != leaf->pde_gpa || c->pde != leaf->pde || c->pt_gpa != pt ||
+			 c->large != large)) {
+		/* The directory entry changed without a flush: start afresh. */
+		if (chunk_drop(m, sp, gva >> CHUNK_SHIFT))
+			return NULL;
+	}
+	if (!c->pages)
+		memset(c->snapshot, 0, sizeof(c->snapshot));
+	c->pde_gpa = leaf->pde_gpa;
+	c->pde = leaf->pde;
+	c->pt_gpa = pt;
+	c->large = large;
+	note_pte(sp, c, gva, leaf);
+	return c;
+}
+
+/* May @gva be filled together with a neighbour?  It must need no change of the guest's tables. */
+static bool fill_neighbour(struct shadow_mmu *m, struct space *sp, gva_t gva,
+			   const struct mmu_leaf *first, struct mmu_leaf *leaf)
+{
+	const struct chunk *c = sp->chunk[gva >> CHUNK_SHIFT];
+
+	if (c->map[gva >> PAGE_SHIFT & (CHUNK_PAGES - 1)] || gva < sp->engine->low_limit ||
+	    mmu_peek(sp->v, gva, leaf))
+		return false;
+	if (leaf->pde_gpa != first->pde_gpa || leaf->pde != first->pde ||
+	    is_large(leaf) != is_large(first))
+		return false;
+	if (!is_large(leaf) && !(leaf->pte & 1u << 5)) /* A is set by an access, not by us */
+		return false;
+	return (!sp->user || leaf->user) &&
+	       vm_ptr(m->vm, leaf->gpa & ~(gpa_t)(PAGE_SIZE - 1), PAGE_SIZE);
+}
+
+/* A space that comes near the host's limit of mappings is emptied and filled anew. */
+int shadow_make_room(struct shadow_mmu *m, struct space *sp)
+{
+	if (sp->pages < SPACE_PAGES)
+		return 0;
+	m->st.flushed++;
+	return shadow_space_clear(m, sp);
+}
+
+static int shadow_fill_locked(struct vcpu *v, gva_t gva, const struct mmu_leaf *leaf,
+			      unsigned access)
+{
+	struct shadow_mmu *m = shadow_of(v);
+	struct space *sp = shadow_space(v);
+	unsigned limit = is_large(leaf) ? PREFILL_BIG : PREFILL, prot, n = 1;
+	gpa_t gpa = leaf->gpa & ~(gpa_t)(PAGE_SIZE - 1);
+	struct mmu_leaf near;
+	gva_t page = gva & ~(PAGE_SIZE - 1);
+	struct chunk *c;
+	int err;
+
+	(void)access;
+	err = shadow_make_room(m, sp);
+	if (err)
+		return err;
+	c = shadow_note(m, sp, page, leaf);
+	if (!c)
+		return vm_host_fail(v->vm, "out of memory for the shadow MMU");
+	m->st.fills++;
+	prot = page_prot(m, sp, leaf);
+	/* A run of neighbours with consecutive frames and equal rights becomes one host mapping. */
+	for (unsigned k = 1; k <= limit; k++) {
+		gva_t at = page + k * PAGE_SIZE;
+		bool more = at >> CHUNK_SHIFT == page >> CHUNK_SHIFT && k < limit &&
+			    fill_neighbour(m, sp, at, leaf, &near);
+		gpa_t next = more ? near.gpa & ~(gpa_t)(PAGE_SIZE - 1) : 0;
+
+		if (more && next == gpa + (gpa_t)n * PAGE_SIZE && page_prot(m, sp, &near) == prot) {
+			note_pte(sp, c, at, &near);
+			n++;
+			continue;
+		}
+		err = shadow_map_run(m, sp, at - n * PAGE_SIZE, gpa, (uint32_t)(gpa >> PAGE_SHIFT),
+				     n, prot, false);
+		if (err || !more)
+			return err;
+		note_pte(sp, c, at, &near);
+		gpa = next;
+		prot = page_prot(m, sp, &near);
+		n = 1;
+	}
+	return 0;
+}
+
+int shadow_fill(struct vcpu *v, gva_t gva, const struct mmu_leaf *leaf, unsigned access)
+{
+	int res;
+
+	pthread_mutex_lock(&v->vm->mmu_lock);
+	res = shadow_fill_locked(v, gva, leaf, access);
+	pthread_mutex_unlock(&v->vm->mmu_lock);
+	return res;
+}
