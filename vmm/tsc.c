@@ -7,6 +7,7 @@
 
 static pthread_once_t tsc_once = PTHREAD_ONCE_INIT;
 static uint64_t tsc_ticks_per_s;
+static uint64_t ns_per_tick, ticks_per_ns; /* 32.32 fixed point: no division on the trap path */
 
 uint64_t host_ns(void)
 {
@@ -43,6 +44,8 @@ static void tsc_calibrate(void)
 	tsc_ticks_per_s = (uint64_t)((unsigned __int128)(t1 - t0) * 1000000000u / (n1 - n0));
 	if (!tsc_ticks_per_s)
 		tsc_ticks_per_s = 1;
+	ns_per_tick = (uint64_t)(((unsigned __int128)1000000000u << 32) / tsc_ticks_per_s);
+	ticks_per_ns = (uint64_t)(((unsigned __int128)tsc_ticks_per_s << 32) / 1000000000u);
 }
 
 uint64_t tsc_hz(void)
@@ -53,10 +56,12 @@ uint64_t tsc_hz(void)
 
 uint64_t tsc_to_ns(uint64_t ticks)
 {
-	return (uint64_t)((unsigned __int128)ticks * 1000000000u / tsc_hz());
+	tsc_hz();
+	return (uint64_t)((unsigned __int128)ticks * ns_per_tick >> 32);
 }
 
 uint64_t tsc_from_ns(uint64_t ns)
 {
-	return (uint64_t)((unsigned __int128)ns * tsc_hz() / 1000000000u);
+	tsc_hz();
+	return (uint64_t)((unsigned __int128)ns * ticks_per_ns >> 32);
 }

@@ -32,9 +32,9 @@
 #define SPIN_NS     60000u    /* poll that long, then sleep */
 #define FAIR_NS     1500u     /* what a hand-off by spinning may cost on average */
 #define DEAR_NS     20000u    /* what a sleeper woken on another CPU costs */
-#define WINDOW      64u       /* hand-offs that the average is taken over */
+#define WINDOW      256u      /* hand-offs that the average is taken over */
 #define RECHECK_NS  20000000u /* look at the host's load that often while spinning */
-#define BACKOFF_MIN 50000000u /* first pause after spinning did not pay */
+#define BACKOFF_MIN 4000000u  /* first pause after spinning did not pay */
 #define BACKOFF_MAX 2000000000u
 #define REHOME_NS   500000000u /* look for a better CPU that often while sharing */
 #define SWITCH_NS   1000000u   /* no spinning for so long after a change of worlds ended it */

@@ -103,6 +103,11 @@ int world_install_segments(struct world *w, uint16_t real[SEG_COUNT])
 {
 	const struct segment *seg = w->vcpu->regs.seg;
 
+	/* Nearly always nothing has changed since the last run. */
+	if (!memcmp(seg, w->installed, sizeof(w->installed))) {
+		memcpy(real, w->real, sizeof(w->real));
+		return 0;
+	}
 	/* Start from what was installed, so that no slot in use is taken for another descriptor. */
 	memcpy(real, w->real, sizeof(w->real));
 	for (int i = 0; i < SEG_COUNT; i++) {
@@ -115,6 +120,7 @@ int world_install_segments(struct world *w, uint16_t real[SEG_COUNT])
 		if (err)
 			return err;
 	}
+	memcpy(w->installed, seg, sizeof(w->installed));
 	return 0;
 }
 

@@ -62,8 +62,9 @@ struct world {
 	uint8_t *share;
 	bool started; /* the stub's first exit was seen */
 	bool dead;
-	_Atomic bool in_guest;    /* the runner has the turn: a kick needs a signal */
-	uint16_t real[SEG_COUNT]; /* selectors the runner was last resumed with */
+	_Atomic bool in_guest;               /* the runner has the turn: a kick needs a signal */
+	struct segment installed[SEG_COUNT]; /* the vCPU's segments that @real stands for */
+	uint16_t real[SEG_COUNT];            /* selectors the runner was last resumed with */
 	uint64_t ldt_key[LDT_SLOTS];
 	unsigned ldt_used, ldt_next;
 	pthread_mutex_t map_lock; /* over the request queue and the LDT slots, up to seq */
