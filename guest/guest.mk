@@ -34,11 +34,14 @@ BENCH_SRC    := $(sort $(wildcard guest/bench/*.c guest/bench/*.S)) guest/minios
 BENCH_OBJ    := $(patsubst %,$(O)/%.o,$(basename $(BENCH_SRC)))
 BENCH        := $(O)/guest/bench.elf
 
+# guest/smp: starts the other processors.
+SMP          := $(O)/guest/smp.elf
+
 # tests/hostile: one file, one image.
 HOSTILE_SRC  := $(sort $(wildcard tests/hostile/*.S))
 HOSTILE      := $(patsubst tests/hostile/%.S,$(O)/guest/hostile-%.elf,$(HOSTILE_SRC))
 
-guests: $(MINIOS) $(MINIOS_AR) $(CONFORM) $(BENCH) $(HOSTILE)
+guests: $(MINIOS) $(MINIOS_AR) $(CONFORM) $(BENCH) $(SMP) $(HOSTILE)
 
 $(patsubst %.c,$(O)/%.o,$(filter %.c,$(sort $(MINIOS_SRC) $(CONFORM_SRC) $(BENCH_SRC) $(MINIOS_USRC)))): $(O)/%.o: %.c
 	@mkdir -p $(@D)
@@ -64,6 +67,10 @@ $(CONFORM): $(CONFORM_OBJ) guest/conform/kernel.ld
 $(BENCH): $(BENCH_OBJ) guest/bench/kernel.ld
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_LINK) -Wl,-T,guest/bench/kernel.ld -o $@ $(BENCH_OBJ)
+
+$(SMP): guest/smp/start.S
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_ARCH) $(GUEST_LINK) -Wl,-Ttext=0x101000 -o $@ $<
 
 # -I.: the images that attack the world include its share.h for the addresses.
 $(HOSTILE): $(O)/guest/hostile-%.elf: tests/hostile/%.S tests/hostile/hostile.ld

@@ -308,3 +308,20 @@ Test(e2e, bad_input_is_status_2, .timeout = 60)
 	}
 	unlink(text);
 }
+
+/* INIT and start-up IPIs through the local APIC, from a real-mode trampoline, on both machines. */
+Test(e2e, other_processors_start_as_on_qemu, .timeout = 120)
+{
+	static struct child ours, theirs;
+
+	ours = (struct child){ .argv = { child_ringside(), "run", "--smp", "4", child_guest("smp"),
+					 NULL } };
+	child_run(&ours);
+	cr_expect_eq(ours.status, 33, "%s%s", ours.out, ours.err);
+	theirs = (struct child){ .argv = { QEMU, "-accel", "tcg", "-smp", "4", "-kernel",
+					   child_guest("smp"), "-display", "none", "-no-reboot",
+					   "-device", "isa-debug-exit,iobase=0xf4,iosize=4", NULL },
+				 .seconds = 60 };
+	child_run(&theirs);
+	cr_expect_eq(theirs.status, 33, "%s%s", theirs.out, theirs.err);
+}
