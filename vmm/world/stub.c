@@ -233,6 +233,12 @@ static void on_signal(int signo, void *info, void *context)
 	mc->flags = r->eflags;
 	mc->cs = r->seg[1];
 	mc->ss = r->seg[2];
+	/* What sigreturn does not restore stays as it is when it is called. */
+	if (r->eflags & (FLAG_NT | FLAG_ID))
+		__asm__ volatile("pushq %0\n\tpopfq"
+				 :
+				 : "r"((uint64_t)(2 | (r->eflags & (FLAG_NT | FLAG_ID))))
+				 : "cc", "memory");
 	__asm__ volatile("mov %0, %%es" : : "r"(r->seg[0]));
 	__asm__ volatile("mov %0, %%ds" : : "r"(r->seg[3]));
 	__asm__ volatile("mov %0, %%fs" : : "r"(r->seg[4]));

@@ -12,7 +12,7 @@
 #include "vmm/tsc.h"
 #include "vmm/world/world.h"
 
-#define FL_REAL (FL_ARITH | FL_DF | FL_TF)
+#define FL_REAL (FL_ARITH | FL_DF | FL_TF | FL_NT | FL_ID)
 
 static void world_destroy(struct engine *e)
 {
