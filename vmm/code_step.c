@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Shadow code pages: one step of the original bytes, for what is patched but cannot be emulated. */
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "vmm/code_priv.h"
 #include "vmm/engine.h"

@@ -282,7 +282,7 @@ static int on_page_fault(struct vcpu *v, struct handling *h)
 		return code_fetch_fault(v, gva, leaf.gpa);
 	}
 	h->cause = CAUSE_FILL;
-	return shadow_fill(v, gva, &leaf, access);
+	return shadow_fill(v, gva, &leaf);
 }
 
 /*

@@ -52,8 +52,8 @@ void shadow_free(struct vcpu *v);
  */
 int shadow_select(struct vcpu *v);
 
-/* Map the page of @gva as @leaf, found by mmu_walk() for @access, allows; neighbours too. */
-int shadow_fill(struct vcpu *v, gva_t gva, const struct mmu_leaf *leaf, unsigned access);
+/* Map the page of @gva as @leaf, found by mmu_walk(), allows; neighbours too. */
+int shadow_fill(struct vcpu *v, gva_t gva, const struct mmu_leaf *leaf);
 
 /* ---- for code.c: pages of code and their copies ---- */
 

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The shadow MMU for shadow code pages: no writers, copies mapped, copies dropped, in all worlds.
- */
+/* The shadow MMU for code pages: no writers, copies mapped, copies dropped, in all worlds. */
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "vmm/code.h"
 #include "vmm/mem.h"

@@ -335,8 +335,7 @@ int shadow_make_room(struct shadow_mmu *m, struct space *sp)
 	return shadow_space_clear(m, sp);
 }
 
-static int shadow_fill_locked(struct vcpu *v, gva_t gva, const struct mmu_leaf *leaf,
-			      unsigned access)
+static int shadow_fill_locked(struct vcpu *v, gva_t gva, const struct mmu_leaf *leaf)
 {
 	struct shadow_mmu *m = shadow_of(v);
 	struct space *sp = shadow_space(v);
@@ -347,7 +346,6 @@ static int shadow_fill_locked(struct vcpu *v, gva_t gva, const struct mmu_leaf *
 	struct chunk *c;
 	int err;
 
-	(void)access;
 	err = shadow_make_room(m, sp);
 	if (err)
 		return err;
@@ -380,12 +378,12 @@ static int shadow_fill_locked(struct vcpu *v, gva_t gva, const struct mmu_leaf *
 	return 0;
 }
 
-int shadow_fill(struct vcpu *v, gva_t gva, const struct mmu_leaf *leaf, unsigned access)
+int shadow_fill(struct vcpu *v, gva_t gva, const struct mmu_leaf *leaf)
 {
 	int res;
 
 	pthread_mutex_lock(&v->vm->mmu_lock);
-	res = shadow_fill_locked(v, gva, leaf, access);
+	res = shadow_fill_locked(v, gva, leaf);
 	pthread_mutex_unlock(&v->vm->mmu_lock);
 	return res;
 }

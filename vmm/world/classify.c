@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <linux/audit.h>
 #include <signal.h>
-#include <string.h>
 
 #include "vmm/mem.h"
 #include "vmm/world/world.h"

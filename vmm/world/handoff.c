@@ -19,7 +19,6 @@
 #include <stdio.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -171,7 +170,7 @@ void handoff_detach(struct world *w)
  * Before a world runs: put its runner where the mode wants it.  Spinning does not go with changing
  * worlds: the runner left behind would poll on the CPU that the next one needs.
  */
-static void enter_world(struct world *w)
+void handoff_enter(struct world *w)
 {
 	struct handoff *h = w->handoff;
 
@@ -202,11 +201,6 @@ void handoff_force(struct world *w, enum handoff_mode mode)
 {
 	w->handoff->forced = true;
 	set_mode(w->handoff, mode);
-}
-
-void handoff_prepare(struct world *w)
-{
-	enter_world(w);
 }
 
 int handoff_choose(struct world *w, int option)
@@ -308,7 +302,7 @@ int handoff_run(struct world *w)
 {
 	struct world_xchg *x = w->xchg;
 
-	enter_world(w);
+	handoff_enter(w);
 	w->tsc_posted = tsc_read();
 	__atomic_store_n(&x->turn, TURN_RUNNER, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&x->runner_sleeps, __ATOMIC_SEQ_CST))

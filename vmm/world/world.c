@@ -77,7 +77,7 @@ static int world_start(struct world *w)
 	if (handoff_choose(w, w->vcpu->vm->handoff) < 0)
 		return vm_host_fail(w->vcpu->vm,
 				    "--handoff spin needs two CPUs, and this process may use one");
-	handoff_prepare(w);
+	handoff_enter(w);
 	/* The turn word starts as the runner's; it hands over when it is ready. */
 	if (handoff_wait(w) < 0) {
 		int status = world_reap(w);

@@ -118,8 +118,8 @@ static inline bool world_checks_alignment(const struct vcpu *v)
 /* Join and leave the vCPU's hand-off state.  0 or -ENOMEM. */
 int handoff_attach(struct world *w);
 void handoff_detach(struct world *w);
-/* Put the runner of a world that is starting in its place. */
-void handoff_prepare(struct world *w);
+/* Before a world runs or starts: put its runner and mapper where the mode wants them. */
+void handoff_enter(struct world *w);
 /*
  * Give the turn to the runner and wait until it is the VMM's again; or only wait.  0, -ESRCH if the
  * world died or had to be killed, -EPROTO if it wrote nonsense to the turn word.
