@@ -62,7 +62,8 @@ $(O)/vmm/world/stub_blob.o: vmm/world/stub_blob.S $(O)/vmm/world/stub.elf
 	$(CC) -DSTUB_ELF='"$(O)/vmm/world/stub.elf"' -c -o $@ $<
 
 include guest/guest.mk
--include tests/fuzz/fuzz.mk
+# What a guest or a group of tests brings along: its sources, its targets.
+include $(wildcard guest/*/*.mk tests/*/*.mk)
 
 $(TESTS): $(TEST_OBJ) $(LIB_OBJ) $(O)/vmm/world/stub_blob.o
 	@mkdir -p $(@D)
