@@ -86,7 +86,7 @@ struct sched_group {
 	bool paused;
 	uint32_t runnable;  /* its entities that are READY (not held) or RUNNING */
 	uint64_t ran_ns;    /* of all its entities, up to the last call */
-	uint64_t period_ns; /* when the current cap period began */
+	uint64_t period_ns; /* when the current cap period began; SCHED_NEVER: none did */
 	int64_t budget_ns;  /* of the cap: not yet used or granted; negative: overrun */
 	uint64_t throttled; /* times an entity was held back by the cap */
 };
@@ -121,7 +121,6 @@ struct sched_entity {
 	struct sched_entity *all_next, *all_prev;
 	uint64_t held_since_ns;
 	uint64_t ready_ns;   /* when it last became READY: what waits longest */
-	uint64_t charged_ns; /* RUNNING: up to when it has paid */
 	uint64_t end_ns;     /* RUNNING: end of its slice or grant */
 	uint64_t granted_ns; /* RUNNING in a capped group: what was taken from the budget */
 	bool woken;          /* not yet dispatched since sched_wake() */
@@ -130,12 +129,11 @@ struct sched_entity {
 	bool counted;        /* in group->runnable, and joined in the policy */
 	union {              /* the policy's, all zero at sched_add() */
 		struct {
-			double vtime;  /* ns of service for a unit of weight */
-			double weight; /* no more than a whole pCPU's worth */
+			double vtime; /* ns of service for a unit of weight */
+			double rate;  /* its share of a pCPU, 0 to 1; 0: new */
 		} fair;
 		struct {
-			uint64_t pass;
-			uint64_t remain;
+			double pass; /* ns of service for a unit of weight */
 		} stride;
 	} u;
 };
