@@ -12,8 +12,8 @@
 
 #define SIM_VCPUS  300u
 #define SIM_GROUPS 300u
-#define MS	   1000000ull
-#define HOG	   UINT64_MAX
+#define MS         1000000ull
+#define HOG        UINT64_MAX
 
 struct sim;
 struct sim_vcpu;
@@ -33,8 +33,8 @@ struct sim_vcpu {
 	uint64_t a, b; /* for the script */
 	struct sim_vcpu *other;
 	struct sim_act act;
-	uint64_t left_ns; /* of act.run_ns */
-	uint64_t wake_ns; /* BLOCKED: until then */
+	uint64_t left_ns;     /* of act.run_ns */
+	uint64_t wake_ns;     /* BLOCKED: until then */
 	uint64_t max_wait_ns; /* the longest it was READY at a stretch, held times not counted */
 	bool gone;
 };
@@ -79,7 +79,7 @@ void sim_ideal(const double *weight, unsigned n, unsigned pcpus, double *rate);
 struct sim_act sim_hog(struct sim *sim, struct sim_vcpu *v);
 struct sim_act sim_periodic(struct sim *sim, struct sim_vcpu *v); /* run a, block b */
 struct sim_act sim_erratic(struct sim *sim, struct sim_vcpu *v);  /* up to 2a, up to 2b */
-struct sim_act sim_once(struct sim *sim, struct sim_vcpu *v);	  /* run a, block until woken */
+struct sim_act sim_once(struct sim *sim, struct sim_vcpu *v);     /* run a, block until woken */
 struct sim_act sim_spinner(struct sim *sim, struct sim_vcpu *v);  /* run a, SCHED_SPIN */
 struct sim_act sim_yielder(struct sim *sim, struct sim_vcpu *v);  /* run a, yield to other */
 

@@ -45,8 +45,7 @@ void sched_hold_or_release(struct sched *s, struct sched_group *g)
 	bool hold = sched_holds(g);
 	struct sched_entity *e;
 
-	sched_for_each(s, e)
-	{
+	sched_for_each (s, e) {
 		if (e->group != g || e->state != SCHED_READY || e->held == hold)
 			continue;
 		set_held(s, e, hold);
@@ -90,8 +89,7 @@ void sched_cap_refill(struct sched *s)
 	if (s->now < s->refill_ns)
 		return;
 	s->refill_ns = SCHED_NEVER;
-	sched_for_each(s, e)
-	{
+	sched_for_each (s, e) {
 		struct sched_group *g = e->group;
 
 		if (!g->cap)
@@ -143,8 +141,7 @@ void sched_set_cap(struct sched *s, struct sched_group *g, uint32_t cap_percent,
 	g->period_ns = SCHED_NEVER;
 	if (g->cap)
 		sched_cap_begin(s, g);
-	sched_for_each(s, e)
-	{
+	sched_for_each (s, e) {
 		if (e->group != g || e->state != SCHED_RUNNING)
 			continue;
 		/* What it ran so far is free; from here on it pays, and asks for a grant. */
@@ -161,8 +158,7 @@ static void set_paused(struct sched *s, struct sched_group *g, bool paused, uint
 
 	sched_advance(s, now);
 	g->paused = paused;
-	sched_for_each(s, e)
-	{
+	sched_for_each (s, e) {
 		if (e->group == g && e->state == SCHED_RUNNING && paused)
 			sched_kick(s, e->pcpu);
 	}

@@ -2,145 +2,100 @@
 /*
  * Weighted fair queueing in virtual time.
  *
- * An ideal machine would serve all at once, each at its rate: its share by weight, but nobody can
- * use more than one pCPU, and what that leaves is shared by the others (water-filling: Chandra et
- * al., "Surplus Fair Scheduling", OSDI 2000, on weights that cannot be honoured).  The ideal
- * machine's clock is the virtual time V; an entity's own clock, vtime, goes on by ran / rate while
- * it runs.  So its lag, what it is owed, is rate * (V - vtime).
+ * An ideal machine would serve all at once, each at its rate (fair_rates.c).  Its clock is the
+ * virtual time V; an entity's own clock, vtime, goes on by ran / rate while it runs.  So its lag,
+ * what it is owed, is rate * (V - vtime).
  *
  * Next is, of those that are owed something (vtime <= V: eligible), the one whose debt will be
  * first to reach a slice if it goes on waiting: with the earliest virtual deadline vtime + slice /
  * rate. Stoica et al., "A Proportional Share Resource Allocation Algorithm for Real-Time,
- * Time-Shared Systems" (EEVDF), RTSS 1996: no lag is ever beyond a slice.  The idea of virtual
- * time: Demers, Keshav and Shenker, "Analysis and Simulation of a Fair Queueing Algorithm", SIGCOMM
- * 1989.
+ * Time-Shared Systems" (EEVDF), RTSS 1996: on one processor no lag is ever beyond a slice.  The
+ * idea of virtual time: Demers, Keshav and Shenker, "Analysis and Simulation of a Fair Queueing
+ * Algorithm", SIGCOMM 1989.  On several processors two things keep it so: all look at all queues,
+ * and a slice is cut short when somebody waiting is about to have waited too long.
  *
  * Who sleeps is owed its share for that, but never more than a slice: enough to be first when it
  * wakes, not enough to keep others waiting.
  */
-#include "vmm/sched/policy.h"
+#include "vmm/sched/fair.h"
 
-static double lag(const struct sched *s, const struct sched_entity *e)
+static const struct fair_domain *domain(const struct sched *s, const struct sched_entity *e)
 {
-	return e->u.fair.rate * (s->u.fair.vtime - e->u.fair.vtime);
+	return &s->u.fair.domain[e->u.fair.domain];
 }
 
-static double deadline(const struct sched *s, const struct sched_entity *e)
+double fair_lag(const struct sched *s, const struct sched_entity *e)
 {
-	return e->u.fair.vtime + (double)s->slice_ns / e->u.fair.rate;
+	return e->u.fair.rate * (domain(s, e)->vtime - e->u.fair.vtime);
 }
 
-/* Rates for all that can run: no more than 1 each, pCPUs in all. */
-static double water_fill(struct sched *s)
+static bool eligible(const struct sched *s, const struct sched_entity *e)
 {
-	unsigned runnable = 0, whole, before;
-	double weights, total, unit;
-	struct sched_entity *e;
-
-	sched_for_each(s, e) runnable += e->counted;
-	total = runnable < s->pcpus ? runnable : s->pcpus;
-	unit = 0; /* rate for a unit of weight; nobody is at 1 yet */
-	for (whole = 0;; whole = before) {
-		before = 0;
-		weights = 0;
-		sched_for_each(s, e)
-		{
-			if (!e->counted)
-				continue;
-			if (sched_weight(e) * unit >= 1)
-				before++;
-			else
-				weights += sched_weight(e);
-		}
-		if (unit > 0 && before == whole)
-			break;
-		if (weights <= 0)
-			break;
-		unit = (total - before) / weights;
-	}
-	return unit;
+	return fair_lag(s, e) >= -1; /* ns: rounding */
 }
 
-static void fair_changed(struct sched *s)
+/* How long until @e, if it waits, is owed a slice; V goes as fast as the clock on the wall. */
+static double patience(const struct sched *s, const struct sched_entity *e)
 {
-	double unit = water_fill(s), owed = 0, rates = 0, v = s->u.fair.vtime;
-	struct sched_entity *e;
-
-	sched_for_each(s, e)
-	{
-		double due, rate;
-
-		if (!e->counted)
-			continue;
-		due = lag(s, e);
-		rate = sched_weight(e) * unit;
-		e->u.fair.rate = rate < 1 ? rate : 1;
-		e->u.fair.vtime = v - due / e->u.fair.rate;
-		owed += due;
-		rates += e->u.fair.rate;
-	}
-	/* Nobody is owed what nobody got: the debts of all are none. */
-	s->u.fair.rates = rates;
-	if (rates > 0)
-		s->u.fair.vtime = v - owed / rates;
-}
-
-static void fair_join(struct sched *s, struct sched_entity *e)
-{
-	double earliest;
-
-	if (!(e->u.fair.rate > 0)) { /* new */
-		e->u.fair.rate = 1;
-		e->u.fair.vtime = s->u.fair.vtime;
-		return;
-	}
-	earliest = s->u.fair.vtime - (double)s->slice_ns / e->u.fair.rate;
-	if (e->u.fair.vtime < earliest)
-		e->u.fair.vtime = earliest;
+	return e->u.fair.vtime + (double)s->slice_ns / e->u.fair.rate - domain(s, e)->vtime;
 }
 
 static void fair_charge(struct sched *s, struct sched_entity *e, uint64_t ran_ns)
 {
+	struct fair_domain *d = &s->u.fair.domain[e->u.fair.domain];
+
 	e->u.fair.vtime += (double)ran_ns / e->u.fair.rate;
-	s->u.fair.vtime += (double)ran_ns / s->u.fair.rates;
+	d->vtime += (double)ran_ns / d->rates;
 }
 
-static bool before(const struct sched *s, const struct sched_entity *a,
-		   const struct sched_entity *b)
+/* Is @a to run before @b?  Equal, but for rounding: no. */
+static bool fair_before(const struct sched *s, const struct sched_entity *a,
+			const struct sched_entity *b)
 {
-	bool a_owed = lag(s, a) >= -1, b_owed = lag(s, b) >= -1; /* but for rounding */
-
-	if (a_owed != b_owed)
-		return a_owed;
-	if (a_owed)
-		return deadline(s, a) < deadline(s, b) - 1;
+	if (eligible(s, a) != eligible(s, b))
+		return eligible(s, a);
+	if (eligible(s, a))
+		return patience(s, a) < patience(s, b) - 1;
 	return a->u.fair.vtime < b->u.fair.vtime - 1;
-}
-
-static bool fair_preempts(const struct sched *s, const struct sched_entity *woken,
-			  const struct sched_entity *running)
-{
-	return before(s, woken, running);
 }
 
 static struct sched_entity *fair_pick(struct sched *s, unsigned pcpu)
 {
-	struct sched_entity *e, *best = NULL;
+	struct sched_entity *e, *best = NULL, *local = NULL;
 
-	sched_for_each_candidate(s, pcpu, e)
-	{
-		if (!best || before(s, e, best))
+	sched_for_each_candidate (s, pcpu, e) {
+		if (!best || fair_before(s, e, best))
 			best = e;
+		if (e->pcpu == pcpu && (!local || fair_before(s, e, local)))
+			local = e;
 	}
+	/* Caches: rather our own, if it is not much later, and the other can wait for a slice. */
+	if (local && eligible(s, local) && patience(s, best) > (double)s->slice_ns &&
+	    patience(s, local) - patience(s, best) < (double)s->slice_ns)
+		return local;
 	return best;
+}
+
+/* Up to when the one that waits with the least patience has none left; half a slice at least. */
+static uint64_t fair_slice(struct sched *s, const struct sched_entity *e)
+{
+	double ns = (double)s->slice_ns;
+	const struct sched_entity *o;
+
+	sched_for_each (s, o) {
+		if (o != e && o->state == SCHED_READY && !o->held &&
+		    o->u.fair.domain == e->u.fair.domain && patience(s, o) < ns)
+			ns = patience(s, o);
+	}
+	return ns > (double)(s->slice_ns / 2) ? (uint64_t)ns : s->slice_ns / 2;
 }
 
 const struct sched_policy sched_fair = {
 	.name = "fair",
 	.summary = "weighted fair queueing in virtual time (the default)",
 	.pick = fair_pick,
-	.join = fair_join,
+	.slice = fair_slice,
 	.changed = fair_changed,
 	.charge = fair_charge,
-	.preempts = fair_preempts,
+	.preempts = fair_before,
 };

@@ -31,10 +31,10 @@ static struct sched_entity *lottery_pick(struct sched *s, unsigned pcpu)
 	struct sched_entity *e, *last = NULL;
 	double tickets = 0, winner;
 
-	sched_for_each_candidate(s, pcpu, e) tickets += sched_weight(e);
+	sched_for_each_candidate (s, pcpu, e)
+		tickets += sched_weight(e);
 	winner = tickets > 0 ? draw(s) * tickets : 0;
-	sched_for_each_candidate(s, pcpu, e)
-	{
+	sched_for_each_candidate (s, pcpu, e) {
 		last = e;
 		winner -= sched_weight(e);
 		if (winner < 0)

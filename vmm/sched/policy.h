@@ -27,6 +27,8 @@ struct sched_policy {
 	void (*changed)(struct sched *s);
 	/* @e, RUNNING, used @ran_ns more. */
 	void (*charge)(struct sched *s, struct sched_entity *e, uint64_t ran_ns);
+	/* For how long, at most sched.slice_ns, @e, just picked, may run.  NULL: a slice. */
+	uint64_t (*slice)(struct sched *s, const struct sched_entity *e);
 	/* Should @woken have the pCPU of @running at once?  NULL: it waits for its turn. */
 	bool (*preempts)(const struct sched *s, const struct sched_entity *woken,
 			 const struct sched_entity *running);
@@ -43,12 +45,21 @@ struct sched_pcpu {
 	uint64_t picks, busy_ns, idle_ns;
 };
 
+/* Of the fair policy: pCPUs, and vCPUs that run on them and nowhere else. */
+struct fair_domain {
+	uint64_t mask;
+	unsigned runnable;
+	double vtime; /* of the ideal machine, ns */
+	double rates; /* of all that can run, together */
+};
+
 struct sched {
 	const struct sched_policy *policy;
 	uint64_t slice_ns;
 	uint64_t now; /* of the last call */
 	bool started; /* there was one */
 	unsigned pcpus;
+	uint64_t order;     /* of becoming READY */
 	uint64_t all;       /* a bit for each pCPU */
 	uint64_t idle;      /* nobody RUNNING there */
 	uint64_t kicked;    /* will come and pick: was told, or is on its way from put to pick */
@@ -60,8 +71,8 @@ struct sched {
 	struct sched_pcpu pcpu[SCHED_MAX_PCPUS];
 	union { /* the policy's */
 		struct {
-			double vtime; /* the fluid schedule's: ns */
-			double rates; /* sum of all that can run */
+			struct fair_domain domain[SCHED_MAX_PCPUS];
+			uint8_t of[SCHED_MAX_PCPUS]; /* which domain a pCPU is in */
 		} fair;
 		struct {
 			double pass; /* of the last one picked */
@@ -88,10 +99,7 @@ struct sched_entity *sched_candidate(const struct sched *s, unsigned pcpu,
 #define sched_for_each_candidate(s, pcpu, e) \
 	for ((e) = sched_candidate(s, pcpu, NULL); (e); (e) = sched_candidate(s, pcpu, e))
 
-/*
- * The oldest candidate of @pcpu's own queue, or else of the longest queue that has one: what a
- * policy without a notion of urgency runs.
- */
+/* The candidate that has been READY longest. */
 struct sched_entity *sched_oldest(struct sched *s, unsigned pcpu);
 
 /* What @e counts while it can run: its group's weight shared among those of it that can. */
@@ -104,6 +112,8 @@ void sched_transition(struct sched *s, struct sched_entity *e, enum sched_state 
 		      enum sched_state to);
 /* The clock moves on: charge who runs, begin new cap periods. */
 void sched_advance(struct sched *s, uint64_t now);
+/* Tell the policy of joins and leaves, before it compares anybody. */
+void sched_changed(struct sched *s);
 /* End of a call: tell the policy what changed, and idle pCPUs that there is work. */
 void sched_settle(struct sched *s);
 /* @e counts as runnable or not, according to state and held. */

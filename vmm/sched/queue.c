@@ -55,11 +55,8 @@ struct sched_entity *sched_oldest(struct sched *s, unsigned pcpu)
 {
 	struct sched_entity *e, *best = NULL;
 
-	sched_for_each_candidate(s, pcpu, e)
-	{
-		if (e->pcpu == pcpu)
-			return e;
-		if (!best || s->pcpu[e->pcpu].queued > s->pcpu[best->pcpu].queued)
+	sched_for_each_candidate (s, pcpu, e) {
+		if (!best || e->order < best->order)
 			best = e;
 	}
 	return best;
@@ -122,6 +119,7 @@ void sched_place(struct sched *s, struct sched_entity *e)
 	uint64_t idle = may & s->idle & ~s->kicked;
 	int p = -1;
 
+	sched_changed(s);
 	if (!e->held) {
 		if (idle)
 			p = (int)prefer(e, idle);
@@ -137,9 +135,7 @@ void sched_settle(struct sched *s)
 {
 	uint64_t idle = s->idle;
 
-	if (s->stale && s->policy->changed)
-		s->policy->changed(s);
-	s->stale = false;
+	sched_changed(s);
 	/* A pCPU for each that waits; those that come anyway are as good as any. */
 	for (unsigned q = 0; idle && q < s->pcpus; q++) {
 		for (const struct sched_entity *e = s->pcpu[q].head; idle && e; e = e->next) {

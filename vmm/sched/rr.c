@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Round robin: a slice each, in the order in which they came to the pCPU's queue; weights do not
- * count.  A pCPU whose queue is empty takes the oldest from the longest one.
+ * Round robin: a slice each, in the order in which they became ready; weights do not count.  Who
+ * waited longest is next, in whatever queue it waits: were the queues apart, of 3 hogs on 2 pCPUs
+ * two would have half a pCPU and the third a whole one.
  */
 #include "vmm/sched/policy.h"
 

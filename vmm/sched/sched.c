@@ -124,6 +124,13 @@ void sched_recount(struct sched *s, struct sched_entity *e)
 	}
 }
 
+void sched_changed(struct sched *s)
+{
+	if (s->stale && s->policy->changed)
+		s->policy->changed(s);
+	s->stale = false;
+}
+
 int sched_add(struct sched *s, struct sched_entity *e, uint64_t now)
 {
 	if (!(e->hard & s->all))
@@ -192,15 +199,13 @@ void sched_remove(struct sched *s, struct sched_entity *e, uint64_t now)
 static void now_ready(struct sched *s, struct sched_entity *e)
 {
 	e->ready_ns = s->now;
+	e->order = s->order++;
 	e->held = sched_holds(e->group);
 	if (e->held) {
 		e->held_since_ns = s->now;
 		e->group->throttled += !e->group->paused;
 	}
 	sched_recount(s, e);
-	if (s->stale && s->policy->changed)
-		s->policy->changed(s);
-	s->stale = false;
 }
 
 bool sched_wake(struct sched *s, struct sched_entity *e, uint64_t now)
@@ -267,8 +272,7 @@ bool sched_yield_to(struct sched *s, struct sched_entity *from, struct sched_ent
 	sched_advance(s, now);
 	put(s, from, SCHED_SPIN);
 	if (!to) {
-		sched_for_each(s, e)
-		{
+		sched_for_each (s, e) {
 			if (may_boost(from, e, pcpu) && (!to || e->ready_ns < to->ready_ns))
 				to = e;
 		}
@@ -316,6 +320,8 @@ struct sched_entity *sched_pick(struct sched *s, unsigned pcpu, uint64_t now)
 		end_ns = p->boost_end_ns < end_ns ? p->boost_end_ns : end_ns;
 	} else {
 		e = choose(s, pcpu);
+		if (e && s->policy->slice)
+			end_ns = s->now + s->policy->slice(s, e);
 	}
 	if (!e)
 		return NULL;
@@ -351,8 +357,7 @@ uint64_t sched_next_event(struct sched *s, unsigned pcpu, uint64_t now)
 	sched_settle(s);
 	if (s->pcpu[pcpu].running)
 		return s->pcpu[pcpu].running->end_ns;
-	sched_for_each(s, e)
-	{
+	sched_for_each (s, e) {
 		uint64_t t = e->hard >> pcpu & 1 ? sched_cap_release_ns(e) : SCHED_NEVER;
 
 		at = t < at ? t : at;

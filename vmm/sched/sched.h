@@ -120,7 +120,8 @@ struct sched_entity {
 	struct sched_entity *next, *prev; /* the queue it waits in */
 	struct sched_entity *all_next, *all_prev;
 	uint64_t held_since_ns;
-	uint64_t ready_ns;   /* when it last became READY: what waits longest */
+	uint64_t ready_ns;   /* when it last became READY, */
+	uint64_t order;      /* and as the how-manieth: the lowest waits longest */
 	uint64_t end_ns;     /* RUNNING: end of its slice or grant */
 	uint64_t granted_ns; /* RUNNING in a capped group: what was taken from the budget */
 	bool woken;          /* not yet dispatched since sched_wake() */
@@ -131,6 +132,8 @@ struct sched_entity {
 		struct {
 			double vtime; /* ns of service for a unit of weight */
 			double rate;  /* its share of a pCPU, 0 to 1; 0: new */
+			double due;   /* while rates change: its lag */
+			uint8_t domain;
 		} fair;
 		struct {
 			double pass; /* ns of service for a unit of weight */

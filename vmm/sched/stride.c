@@ -37,8 +37,7 @@ static struct sched_entity *stride_pick(struct sched *s, unsigned pcpu)
 {
 	struct sched_entity *e, *best = NULL;
 
-	sched_for_each_candidate(s, pcpu, e)
-	{
+	sched_for_each_candidate (s, pcpu, e) {
 		if (!best || e->u.stride.pass < best->u.stride.pass)
 			best = e;
 	}
