@@ -22,7 +22,7 @@ ifdef SAN
 SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 endif
 
-LIB_SRC  := $(wildcard decoder/*.c vmm/*.c vmm/dev/*.c vmm/emu/*.c vmm/sched/*.c) \
+LIB_SRC  := $(wildcard decoder/*.c vmm/*.c vmm/[!w]*/*.c) \
             $(filter-out vmm/world/stub.c,$(wildcard vmm/world/*.c))
 LIB_SRC  := $(filter-out vmm/main.c,$(LIB_SRC))
 LIB_OBJ  := $(LIB_SRC:%.c=$(O)/%.o)

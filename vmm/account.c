@@ -133,6 +133,12 @@ void account_blocked(struct account *a, uint64_t ns)
 		a->times.blocked_ns += ns;
 }
 
+void account_ready(struct account *a, uint64_t ns)
+{
+	if (a)
+		a->times.ready_ns += ns;
+}
+
 void account_handoff_switch(struct account *a)
 {
 	if (a)
@@ -180,6 +186,7 @@ int account_merge(struct account *to, const struct account *from)
 	to->times.handoff_ns += from->times.handoff_ns;
 	to->times.handling_ns += from->times.handling_ns;
 	to->times.blocked_ns += from->times.blocked_ns;
+	to->times.ready_ns += from->times.ready_ns;
 	to->handoff_switches += from->handoff_switches;
 	to->lookahead += from->lookahead;
 	return err;

@@ -49,6 +49,8 @@ void account_lookahead(struct account *a);
 uint64_t account_lookaheads(const struct account *a);
 /* Time the vCPU was blocked (halted). */
 void account_blocked(struct account *a, uint64_t ns);
+/* Time it could have run, but another vCPU had its pCPU. */
+void account_ready(struct account *a, uint64_t ns);
 /* The engine changed the way in which VMM and guest take turns. */
 void account_handoff_switch(struct account *a);
 

@@ -40,7 +40,7 @@ static struct account *sum_of(const struct vm *vm)
 
 static uint64_t times_total(const struct account_times *t)
 {
-	return t->guest_ns + t->handoff_ns + t->handling_ns + t->blocked_ns;
+	return t->guest_ns + t->handoff_ns + t->handling_ns + t->blocked_ns + t->ready_ns;
 }
 
 static double share(uint64_t part, uint64_t all)
@@ -128,7 +128,8 @@ static void print_injected(const struct account *a, FILE *f)
 
 static void print_times_row(const char *who, const struct account_times *t, FILE *f)
 {
-	const uint64_t ns[] = { t->guest_ns, t->handoff_ns, t->handling_ns, t->blocked_ns };
+	const uint64_t ns[] = { t->guest_ns, t->handoff_ns, t->handling_ns, t->blocked_ns,
+				t->ready_ns };
 	uint64_t total = times_total(t);
 
 	fprintf(f, "  %-7s", who);
@@ -139,8 +140,8 @@ static void print_times_row(const char *who, const struct account_times *t, FILE
 
 static void print_times(const struct vm *vm, const struct account *sum, FILE *f)
 {
-	fprintf(f, "%-9s %18s %18s %18s %18s\n", "time, ms", "guest", "hand-off", "handling",
-		"blocked");
+	fprintf(f, "%-9s %18s %18s %18s %18s %18s\n", "time, ms", "guest", "hand-off",
+		"handling", "blocked", "ready");
 	for (unsigned i = 0; i < vm->vcpus; i++) {
 		char who[16];
 
@@ -352,6 +353,7 @@ static struct json_object *times_json(const struct account_times *t)
 	add_num(o, "handoff", t->handoff_ns);
 	add_num(o, "handling", t->handling_ns);
 	add_num(o, "blocked", t->blocked_ns);
+	add_num(o, "ready", t->ready_ns);
 	return o;
 }
 

@@ -19,7 +19,7 @@ struct tally {
 };
 
 struct account_times {
-	uint64_t guest_ns, handoff_ns, handling_ns, blocked_ns;
+	uint64_t guest_ns, handoff_ns, handling_ns, blocked_ns, ready_ns;
 };
 
 struct account {

@@ -33,6 +33,9 @@ enum option_key {
 	KEY_WORLDS,
 	KEY_SMP,
 	KEY_LOOKAHEAD,
+	KEY_PCPUS,
+	KEY_SLICE,
+	KEY_SCHED,
 };
 
 static const struct argp_option run_option_table[] = {
@@ -50,6 +53,17 @@ static const struct argp_option run_option_table[] = {
 	  "rdtsc runs natively (the default) while the guest leaves its counter alone, or traps",
 	  0 },
 	{ "smp", KEY_SMP, "N", 0, "Virtual CPUs, 1 to 8; default 1", 0 },
+	{ "pcpus", KEY_PCPUS, "N", 0,
+	  "Run the virtual CPUs on so many physical ones, 1 to 64; default all that this process "
+	  "may "
+	  "use",
+	  0 },
+	{ "slice", KEY_SLICE, "MS", 0,
+	  "How long a virtual CPU runs while others are ready, 0.1 to 1000 milliseconds (default "
+	  "10)",
+	  0 },
+	{ "sched", KEY_SCHED, "fair|rr|lottery|stride", 0,
+	  "Who runs next: by weighted virtual time (the default), or another policy", 0 },
 	{ "lookahead", KEY_LOOKAHEAD, NULL, 0,
 	  "Emulate runs of sensitive instructions on one trap: faster, but no longer one trap each",
 	  0 },
@@ -152,6 +166,16 @@ int cli_parse_seconds(const char *text, uint64_t *ns)
 	if (!*ns)
 		*ns = 1;
 	return 0;
+}
+
+int cli_parse_slice(const char *text, uint64_t *ns)
+{
+	uint64_t s_ns;
+
+	if (cli_parse_seconds(text, &s_ns) < 0)
+		return -EINVAL;
+	*ns = s_ns / 1000;
+	return *ns < SCHED_SLICE_MIN_NS || *ns > SCHED_SLICE_MAX_NS ? -EINVAL : 0;
 }
 
 static int parse_memory(struct parse *p, const char *arg)
@@ -319,6 +343,18 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case KEY_WORLDS: return parse_count(p, "--worlds", arg, SHADOW_SPACES_MAX, &p->o->worlds);
 	case KEY_LOOKAHEAD: p->o->lookahead = true; return 0;
 	case KEY_SMP: return parse_count(p, "--smp", arg, VM_VCPUS_MAX, &p->o->vcpus);
+	case KEY_PCPUS: return parse_count(p, "--pcpus", arg, SCHED_MAX_PCPUS, &o->dispatch.pcpus);
+	case KEY_SLICE:
+		if (cli_parse_slice(arg, &o->dispatch.slice_ns) < 0)
+			return refuse(p,
+				      "--slice %s: it is a number of milliseconds from 0.1 to 1000",
+				      arg);
+		return 0;
+	case KEY_SCHED:
+		if (!sched_policy_find(arg))
+			return refuse(p, "--sched %s: it can be fair, rr, lottery or stride", arg);
+		o->dispatch.policy = arg;
+		return 0;
 	case KEY_ASSIGN:
 		if (o->assigns == ASSIGN_MAX)
 			return refuse(p, "--assign: there can be %u devices", ASSIGN_MAX);

@@ -9,6 +9,7 @@
 #include "vmm/dev/assign.h"
 #include "vmm/engine.h"
 #include "vmm/loader.h"
+#include "vmm/sched/dispatch.h"
 #include "vmm/trace.h"
 
 /* Exit statuses of our own (the guest has its own too); documented in docs/ringside.1. */
@@ -33,6 +34,7 @@ struct run_options {
 	int handoff;    /* struct vm: 0 auto, 1 share, 2 spin */
 	bool lookahead; /* struct vm */
 	unsigned vcpus;
+	struct dispatch_config dispatch;
 	unsigned worlds; /* struct vm: spaces a vCPU may keep; 0: the default */
 	enum stats_format stats;
 	const char *stats_file; /* NULL: standard error */
@@ -55,6 +57,8 @@ struct run_options {
  * or large.
  */
 int cli_parse_size(const char *text, uint64_t *bytes);
+/* Milliseconds, fractions allowed, 0.1 to 1000.  Returns 0 and *@ns, or -EINVAL. */
+int cli_parse_slice(const char *text, uint64_t *ns);
 /* Seconds, fractions allowed, more than 0 and at most 1e9.  Returns 0 and *@ns, or -EINVAL. */
 int cli_parse_seconds(const char *text, uint64_t *ns);
 

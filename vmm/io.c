@@ -107,6 +107,8 @@ static void io_out_failed(struct machine *m, struct console_out *o, int err)
 {
 	o->error = err;
 	console_out_advance(o, o->count);
+	if (m->cfg.console_lossy)
+		return;
 	if (err == EPIPE)
 		vm_host_fail(m->vm, "console output: nobody reads it any more (%s)", strerror(err));
 	else
@@ -155,7 +157,7 @@ static void io_output(struct machine *m)
 static void io_drain(struct machine *m, struct console_out *o)
 {
 	int end = atomic_load(&m->vm->end);
-	int patience = end == VM_STOPPED || end == VM_TIMEOUT ? DRAIN_PATIENCE_MS : -1;
+	int patience = m->cfg.console_lossy || end == VM_STOPPED || end == VM_TIMEOUT ? DRAIN_PATIENCE_MS : -1;
 
 	while (o->count) {
 		struct pollfd p = { .fd = o->fd, .events = POLLOUT };
@@ -176,6 +178,8 @@ void io_wait_room(struct machine *m, unsigned which)
 {
 	struct console_out *o = &m->io.out[which];
 
+	if (m->cfg.console_lossy)
+		return;
 	while (console_out_room(o) < OUT_HEADROOM && !atomic_load(&m->vm->stop)) {
 		struct timespec until;
 

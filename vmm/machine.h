@@ -17,6 +17,8 @@ struct assign_config;
 struct machine_config {
 	int console_in, console_out; /* descriptors of COM1; -1: none */
 	bool console_escape;         /* Ctrl-A x quits, Ctrl-A h helps (a terminal) */
+	/* Output that nobody takes is dropped: the guest never waits, nor ends for it. */
+	bool console_lossy;
 	int debugcon_out;            /* descriptor of port 0xe9; -1: discarded */
 	/*
 	 * The VGA text screen is shown on console_out, console_in types on the keyboard, and COM1

@@ -2,13 +2,10 @@
 /*
  * The ringside command.  The only file that may exit: everything below it returns errors.
  *
- * Threads of `run`: the main one creates the engine (worlds die with the thread that made them),
- * waits for signals and the timeout, and cleans up; "pcpu0" runs the vCPU; machine.c has one for
- * I/O.
+ * Threads of `run`: the main one waits for signals and the timeout, and cleans up; "pcpu0" and so
+ * on run the vCPUs (sched/dispatch.c); machine.c has one for I/O.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <json-c/json.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -18,15 +15,10 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "vmm/account.h"
 #include "vmm/cli.h"
-#include "vmm/code.h"
 #include "vmm/console.h"
-#include "vmm/firmware.h"
-#include "vmm/machine.h"
+#include "vmm/instance.h"
 #include "vmm/scan_cmd.h"
-#include "vmm/shadow.h"
-#include "vmm/symbols.h"
 #include "vmm/trace.h"
 #include "vmm/tsc.h"
 #include "vmm/vcpu.h"
@@ -34,11 +26,9 @@
 
 struct session {
 	const struct run_options *opt;
-	struct vm vm;
-	struct trace *trace;
-	int signal_fd, done_fd; /* done: an eventfd, written when vcpu_run() has returned */
-	int debugcon_fd;
-	FILE *stats;
+	struct instance in;
+	struct dispatcher *dispatcher;
+	int signal_fd, done_fd; /* done: an eventfd, written when all vCPUs have ended */
 };
 
 static int complain(int status, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -52,14 +42,6 @@ static int complain(int status, const char *fmt, ...)
 	va_end(ap);
 	fputc('\n', stderr);
 	return status;
-}
-
-/* The host refused something: the sentence is in vm->death, or all we have is @err. */
-static int complain_host(const struct vm *vm, const char *what, int err)
-{
-	if (*vm->death)
-		return complain(STATUS_HOST, "host: %s", vm->death);
-	return complain(STATUS_HOST, "host: %s: %s", what, strerror(-err));
 }
 
 /*
@@ -115,116 +97,16 @@ static int open_signals(struct session *s)
 	return STATUS_OK;
 }
 
-/* The files the user named for output, before anything is started. */
-static int open_files(struct session *s)
-{
-	const struct run_options *o = s->opt;
-
-	s->stats = stderr;
-	if (o->stats_file) {
-		s->stats = fopen(o->stats_file, "we");
-		if (!s->stats)
-			return complain(STATUS_INPUT, "cannot write statistics to %s: %s",
-					o->stats_file, strerror(errno));
-	}
-	if (o->debugcon) {
-		s->debugcon_fd = open(o->debugcon, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-		if (s->debugcon_fd < 0)
-			return complain(STATUS_INPUT, "cannot write the debug console to %s: %s",
-					o->debugcon, strerror(errno));
-	}
-	return STATUS_OK;
-}
-
-static int make_vm(struct session *s)
-{
-	struct vm *vm = &s->vm;
-	int res = vm_init(vm, s->opt->ram_len);
-	struct trace *trace;
-	char err[512];
-
-	if (res < 0)
-		return complain_host(vm, "virtual machine", res);
-	vm->engine_ops = s->opt->engine;
-	vm->handoff = s->opt->handoff;
-	vm->worlds = s->opt->worlds;
-	vm->lookahead = s->opt->lookahead;
-	vm->cpuid_mask = s->opt->cpuid_mask;
-	trace = trace_new(s->opt->trace_file, s->opt->trace_format, err, sizeof(err));
-	if (!trace)
-		return complain(STATUS_INPUT, "%s", err);
-	s->trace = trace;
-	for (unsigned i = 0; i < s->opt->vcpus; i++) {
-		struct vcpu *v = calloc(1, sizeof(*v));
-
-		if (!v)
-			return complain(STATUS_HOST, "host: out of memory");
-		v->vm = vm;
-		v->id = i;
-		v->trace = trace;
-		v->wait_sipi = i > 0;
-		vcpu_reset(v);
-		vm->vcpu[i] = v;
-		vm->vcpus = i + 1;
-		v->account = account_new();
-		if (!v->account)
-			return complain(STATUS_HOST, "host: out of memory");
-	}
-	return STATUS_OK;
-}
-
-static int load(struct session *s)
-{
-	struct machine_config cfg = {
-		.console_in = STDIN_FILENO,
-		.console_out = STDOUT_FILENO,
-		.console_escape = isatty(STDIN_FILENO),
-		.debugcon_out = s->debugcon_fd,
-		.display = s->opt->display,
-		.assign = s->opt->assign,
-		.assigns = s->opt->assigns,
-	};
-	const struct run_options *o = s->opt;
-	struct boot_info boot;
-	char err[512];
-	int res = machine_create(&s->vm, &cfg);
-
-	if (res < 0)
-		return complain_host(&s->vm, "virtual devices", res);
-	if (firmware_write(&s->vm) < 0)
-		return complain(STATUS_HOST, "host: no room for the firmware tables");
-	if (loader_load(&s->vm, o->image, o->cmdline, o->mods, o->nmods, &boot, &s->vm.symbols, err,
-			sizeof(err)) < 0)
-		return complain(STATUS_INPUT, "%s", err);
-	vcpu_boot_multiboot(s->vm.vcpu[0], boot.entry, boot.magic, boot.info_gpa);
-	return STATUS_OK;
-}
-
 /* ---- running ---- */
 
-struct pcpu {
-	struct session *s;
-	struct vcpu *v;
-	pthread_t thread;
-};
-
-static void *pcpu_main(void *arg)
+/* The last vCPU has ended. */
+static void on_ended(void *arg)
 {
-	struct pcpu *p = arg;
-	struct vm *vm = &p->s->vm;
+	struct session *s = arg;
 	uint64_t one = 1;
-	int res = 0;
 
-	/* A world dies with the thread that made it: each thread makes its own. */
-	if (!p->v->engine)
-		res = vm->engine_ops->create(p->v, &p->v->engine);
-	if (!res)
-		res = vcpu_run(p->v);
-	if (res < 0 && atomic_load(&vm->end) == VM_RUNNING)
-		vm_host_fail(vm, "vCPU %u stopped: %s", p->v->id, strerror(-res));
 	/* Only fails if the counter would overflow. */
-	(void)!write(p->s->done_fd, &one, sizeof(one));
-	return NULL;
+	(void)!write(s->done_fd, &one, sizeof(one));
 }
 
 /* Until the vCPU has stopped; signals and the timeout make it. */
@@ -243,7 +125,7 @@ static void wait_for_end(struct session *s)
 			uint64_t now = host_ns(), ns = deadline > now ? deadline - now : 0;
 
 			if (!ns) {
-				vm_end(&s->vm, VM_TIMEOUT, STATUS_TIMEOUT);
+				vm_end(&s->in.vm, VM_TIMEOUT, STATUS_TIMEOUT);
 				deadline = 0;
 				continue;
 			}
@@ -255,142 +137,71 @@ static void wait_for_end(struct session *s)
 		if (ppoll(fd, 2, timeout, NULL) <= 0)
 			continue;
 		if (fd[1].revents & POLLIN && read(s->signal_fd, &si, sizeof(si)) == sizeof(si))
-			vm_end(&s->vm, VM_STOPPED, STATUS_SIGNAL + (int)si.ssi_signo);
+			vm_end(&s->in.vm, VM_STOPPED, STATUS_SIGNAL + (int)si.ssi_signo);
 	}
 }
 
 static int run_guest(struct session *s)
 {
-	struct vm *vm = &s->vm;
-	struct pcpu pcpu[VM_VCPUS_MAX];
-	unsigned started = 0;
-	int res = vm->engine_ops->create(vm->vcpu[0], &vm->vcpu[0]->engine);
+	struct dispatch_params params = { 0 };
+	char err[256];
+	int status;
 
-	if (res < 0)
-		return complain_host(vm, vm->engine_ops->name, res);
-	if (s->opt->tsc_trap)
-		code_patch_tsc(vm->code);
-	res = machine_start(vm);
-	if (res < 0) {
-		res = complain_host(vm, "I/O thread", res);
-		goto destroy;
-	}
-	for (; started < vm->vcpus && !res; started++) {
-		struct pcpu *p = &pcpu[started];
-		char name[16];
-
-		*p = (struct pcpu){ .s = s, .v = vm->vcpu[started] };
-		res = -pthread_create(&p->thread, NULL, pcpu_main, p);
-		if (res < 0) {
-			vm_host_fail(vm, "cannot start a thread for vCPU %u: %s", started,
-				     strerror(-res));
-			break;
-		}
-		snprintf(name, sizeof(name), "pcpu%u", started);
-		pthread_setname_np(p->thread, name);
-	}
-	if (!res)
-		wait_for_end(s);
-	while (started)
-		pthread_join(pcpu[--started].thread, NULL);
-	/* Also prints what the console still holds, and gives the terminal back. */
-	machine_stop(vm);
-	res = 0; /* the verdict tells */
-destroy:
-	for (unsigned i = 0; i < vm->vcpus; i++)
-		shadow_free(vm->vcpu[i]);
-	return res;
-}
-
-/* ---- the end ---- */
-
-static int print_stats(struct session *s)
-{
-	struct json_object *o;
-	bool failed = false;
-
-	if (s->opt->stats == STATS_JSON) {
-		o = account_json(&s->vm);
-		failed = !o ||
-			 fprintf(s->stats, "%s\n",
-				 json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY)) < 0;
-		json_object_put(o);
-	} else if (s->opt->stats == STATS_TEXT) {
-		account_print(&s->vm, s->stats);
-	}
-	if (fflush(s->stats) || ferror(s->stats))
-		failed = true;
-	return failed && s->opt->stats_file
-		       ? complain(STATUS_HOST, "cannot write statistics to %s: %s",
-				  s->opt->stats_file, strerror(errno))
-		       : STATUS_OK;
+	s->dispatcher = dispatcher_new(&s->opt->dispatch, err, sizeof(err));
+	if (!s->dispatcher)
+		return complain(STATUS_HOST, "host: %s", err);
+	params.near = dispatcher_here(s->dispatcher);
+	status = instance_start(&s->in, s->dispatcher, &params, on_ended, s);
+	if (status)
+		return complain(status, "%s", s->in.err);
+	wait_for_end(s);
+	instance_join(&s->in);
+	return STATUS_OK;
 }
 
 /* Tell the user how it ended; the exit status. */
 static int verdict(struct session *s)
 {
-	const struct vm *vm = &s->vm;
+	const struct vm *vm = &s->in.vm;
+	int status = instance_verdict(&s->in);
 
-	switch (vm->end) {
-	case VM_EXITED: return vm->status & 0xff;
-	case VM_STOPPED:
-		if (vm->status > STATUS_SIGNAL)
-			complain(0, "stopped by SIG%s", sigabbrev_np(vm->status - STATUS_SIGNAL));
-		return vm->status;
-	case VM_TIMEOUT:
-		return complain(STATUS_TIMEOUT, "stopped after %g s, as --timeout asked",
-				(double)s->opt->timeout_ns / 1e9);
-	case VM_KILLED:
+	if (vm->end == VM_KILLED)
 		report_death(vm, vm->vcpu[vm->death_vcpu ? vm->death_vcpu - 1 : 0], stderr);
-		return STATUS_GUEST;
-	case VM_HOST_FAIL: return complain_host(vm, "virtual machine", -EIO);
-	default: return complain(STATUS_HOST, "host: the vCPU stopped for no reason");
+	else if (*s->in.err)
+		complain(0, "%s", s->in.err);
+	if (instance_print_stats(&s->in)) {
+		complain(0, "%s", s->in.err);
+		if (!status)
+			status = STATUS_HOST;
 	}
-}
-
-static void tear_down(struct session *s)
-{
-	trace_free(s->trace);
-	if (s->vm.machine)
-		machine_destroy(&s->vm);
-	for (unsigned i = 0; i < s->vm.vcpus; i++) {
-		account_free(s->vm.vcpu[i]->account);
-		free(s->vm.vcpu[i]);
-	}
-	symbols_free(s->vm.symbols);
-	vm_destroy(&s->vm);
-	if (s->stats && s->stats != stderr)
-		fclose(s->stats);
-	if (s->debugcon_fd >= 0)
-		close(s->debugcon_fd);
-	if (s->signal_fd >= 0)
-		close(s->signal_fd);
-	if (s->done_fd >= 0)
-		close(s->done_fd);
+	return status;
 }
 
 static int run_session(const struct run_options *opt)
 {
-	struct session s = { .opt = opt, .signal_fd = -1, .done_fd = -1, .debugcon_fd = -1 };
+	const struct instance_io io = {
+		.console_in = STDIN_FILENO,
+		.console_out = STDOUT_FILENO,
+		.escape = isatty(STDIN_FILENO),
+	};
+	struct session s = { .opt = opt, .signal_fd = -1, .done_fd = -1 };
 	int status;
 
-	s.vm.ram_fd = -1;
 	guard_terminal();
 	status = open_signals(&s);
-	if (!status)
-		status = open_files(&s);
-	if (!status)
-		status = make_vm(&s);
-	if (!status)
-		status = load(&s);
-	if (!status)
+	if (status)
+		return status;
+	status = instance_create(&s.in, opt, &io);
+	if (status)
+		complain(status, "%s", s.in.err);
+	else
 		status = run_guest(&s);
-	if (!status) {
+	if (!status)
 		status = verdict(&s);
-		if (print_stats(&s) && !status)
-			status = STATUS_HOST;
-	}
-	tear_down(&s);
+	instance_free(&s.in);
+	dispatcher_free(s.dispatcher);
+	close(s.signal_fd);
+	close(s.done_fd);
 	return status;
 }
 

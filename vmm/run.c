@@ -75,19 +75,6 @@ static int take_pending(struct vcpu *v, unsigned *flags)
 	return exit_inject(v, &ev);
 }
 
-/* HLT: sleep until kicked.  Costs no CPU time. */
-static void block(struct vcpu *v)
-{
-	uint64_t t0 = tsc_read();
-
-	atomic_store(&v->state, VCPU_BLOCKED);
-	while (!atomic_load(&v->kicked))
-		syscall(SYS_futex, &v->kicked, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
-	atomic_store(&v->state, VCPU_RUNNING);
-	if (v->account)
-		account_blocked(v->account, tsc_to_ns(tsc_read() - t0));
-}
-
 static void record(struct vcpu *v, const struct handling *h, uint64_t seen)
 {
 	uint64_t handling_ns = tsc_to_ns(tsc_read() - seen);
@@ -227,27 +214,62 @@ static void vcpu_blame(struct vcpu *v)
 	atomic_compare_exchange_strong(&v->vm->death_vcpu, &nobody, v->id + 1);
 }
 
-int vcpu_run(struct vcpu *v)
+/* Since when the vCPU was away, and why: one of the times that the account splits. */
+static void account_away(struct vcpu *v)
+{
+	uint64_t ns = v->left_tsc ? tsc_to_ns(tsc_read() - v->left_tsc) : 0;
+
+	v->left_tsc = 0;
+	if (!v->account || !ns)
+		return;
+	if (v->left_blocked)
+		account_blocked(v->account, ns);
+	else
+		account_ready(v->account, ns);
+}
+
+static enum vcpu_stop leave(struct vcpu *v, enum vcpu_stop why)
+{
+	v->left_tsc = tsc_read();
+	v->left_blocked = why == VCPU_STOP_BLOCKED;
+	return why;
+}
+
+/* The engine of the first space.  What goes wrong is in vm->death. */
+static int first_engine(struct vcpu *v)
+{
+	int res = 0;
+
+	if (!v->engine)
+		res = v->vm->engine_ops->create(v, &v->engine);
+	if (res < 0)
+		return vm_host_fail(v->vm, "vCPU %u has no engine: %s", v->id, strerror(-res));
+	if (shadow_attach(v))
+		return vm_host_fail(v->vm, "out of memory for the shadow MMU");
+	return 0;
+}
+
+enum vcpu_stop vcpu_resume(struct vcpu *v)
 {
 	struct vm *vm = v->vm;
 	int res = 0;
 
-	if (shadow_attach(v))
-		return vm_host_fail(vm, "out of memory for the shadow MMU");
-	atomic_store(&v->state, VCPU_RUNNING);
+	account_away(v);
+	if (!atomic_load(&vm->stop))
+		res = first_engine(v);
 	while (res >= 0) {
 		unsigned flags = 0;
 
 		/* Cleared before looking at anything: work that arrives later kicks again. */
 		atomic_store(&v->kicked, 0);
 		if (atomic_load(&vm->stop))
-			break;
+			return VCPU_STOP_ENDED;
+		if (atomic_exchange(&v->preempt, false))
+			return leave(v, VCPU_STOP_PREEMPTED);
 		if (atomic_load(&v->ipi))
 			res = take_init_sipi(v);
-		if (v->wait_sipi && res >= 0) {
-			block(v);
-			continue;
-		}
+		if (v->wait_sipi && res >= 0)
+			return leave(v, VCPU_STOP_BLOCKED);
 		if (res >= 0)
 			res = take_pending(v, &flags);
 		if (res < 0)
@@ -259,10 +281,8 @@ int vcpu_run(struct vcpu *v)
 				      v->regs.eip);
 			break;
 		}
-		if (v->halted) {
-			block(v);
-			continue;
-		}
+		if (v->halted)
+			return leave(v, VCPU_STOP_BLOCKED);
 		if (v->sh.tsc_offset)
 			code_patch_tsc(vm->code);
 		res = shadow_select(v);
@@ -273,8 +293,29 @@ int vcpu_run(struct vcpu *v)
 		if (vm->lookahead && res >= 0)
 			res = look_ahead(v);
 	}
+	vcpu_blame(v);
+	if (atomic_load(&vm->end) == VM_RUNNING)
+		vm_host_fail(vm, "vCPU %u stopped: %s", v->id, strerror(-res));
+	return VCPU_STOP_ENDED;
+}
+
+/* HLT: sleep until kicked.  Costs no CPU time. */
+static void block(struct vcpu *v)
+{
+	atomic_store(&v->state, VCPU_BLOCKED);
+	while (!atomic_load(&v->kicked))
+		syscall(SYS_futex, &v->kicked, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+	atomic_store(&v->state, VCPU_RUNNING);
+}
+
+int vcpu_run(struct vcpu *v)
+{
+	enum vcpu_stop why;
+
+	atomic_store(&v->state, VCPU_RUNNING);
+	while ((why = vcpu_resume(v)) != VCPU_STOP_ENDED)
+		if (why == VCPU_STOP_BLOCKED)
+			block(v);
 	atomic_store(&v->state, VCPU_READY);
-	if (res < 0)
-		vcpu_blame(v);
-	return atomic_load(&vm->end) >= VM_KILLED ? -ECANCELED : 0;
+	return atomic_load(&v->vm->end) >= VM_KILLED ? -ECANCELED : 0;
 }

@@ -68,7 +68,9 @@ int vcpu_fault(struct vcpu *v, unsigned vector, bool has_error, uint32_t error)
 void vcpu_kick(struct vcpu *v)
 {
 	atomic_store(&v->kicked, 1);
-	if (atomic_load(&v->state) == VCPU_BLOCKED)
+	if (atomic_load(&v->state) != VCPU_RUNNING && v->wake)
+		v->wake(v);
+	else if (atomic_load(&v->state) == VCPU_BLOCKED)
 		syscall(SYS_futex, &v->kicked, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 	else {
 		/* The vCPU may be switching worlds; one it has just left ignores the kick, and the

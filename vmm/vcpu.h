@@ -18,6 +18,7 @@ struct handoff;
 struct lapic;
 struct exit;
 struct irq_stats;
+struct dispatch_vcpu;
 
 /* An exception or interrupt on its way into the guest. */
 struct event {
@@ -62,6 +63,13 @@ struct shadow {
 
 enum vcpu_run_state { VCPU_READY, VCPU_RUNNING, VCPU_BLOCKED };
 
+/* Why vcpu_resume() returned. */
+enum vcpu_stop {
+	VCPU_STOP_BLOCKED,   /* halted, or waits for a start-up IPI: until vcpu_kick() */
+	VCPU_STOP_PREEMPTED, /* v->preempt asked for the pCPU */
+	VCPU_STOP_ENDED,     /* the VM has ended: vm->end says how */
+};
+
 struct vcpu {
 	struct vm *vm;
 	unsigned id; /* 0.. ; also the initial APIC id */
@@ -85,6 +93,16 @@ struct vcpu {
 	bool wait_sipi;          /* an application processor between INIT and SIPI */
 	_Atomic uint32_t kicked; /* futex word: someone asked the vCPU to look at its work */
 	_Atomic int state;       /* enum vcpu_run_state */
+	_Atomic bool preempt;    /* with a kick: leave vcpu_resume() at the next exit */
+	void (*wake)(
+		struct vcpu *v); /* a dispatcher's: it was not running and has work; else NULL */
+	struct dispatch_vcpu *dispatch; /* sched/dispatch.c; NULL without a dispatcher */
+	int cpu;                        /* 1 + the host CPU its pCPU is pinned to; 0: none */
+	bool spins;                     /* with preempt: it seems to wait for another vCPU */
+	int want_cpu;                   /* it would be better off on this one, likewise; 0: no */
+	bool unpinned;                  /* its thread may wander: pin it before it runs another */
+	uint64_t left_tsc;              /* when vcpu_resume() returned last; 0: it has not */
+	bool left_blocked;              /* and was it because it blocked? */
 };
 
 /* Set up as after power-on/INIT (SDM Vol. 3A, table "IA-32 ... Processor States" 9-1). */
@@ -132,8 +150,15 @@ void vcpu_kick(struct vcpu *v);
 void vcpu_boot_multiboot(struct vcpu *v, uint32_t entry, uint32_t magic, uint32_t info_gpa);
 
 /*
- * Run until the VM stops.  Returns 0 when it was asked to stop (vm->stop), or a negative errno
- * when the VM was killed (vm->death says why).  The calling thread is the pCPU thread.
+ * Run until it blocks, is preempted, or the VM ends.  Creates the vCPU's engine with the first
+ * call. For the thread of a pCPU: any, but one at a time, and each must live as long as the VM (a
+ * world dies with the thread that made it).
+ */
+enum vcpu_stop vcpu_resume(struct vcpu *v);
+/*
+ * The simplest dispatcher: the calling thread is the vCPU's pCPU, for it alone, until the VM stops.
+ * Returns 0 when it was asked to stop (vm->stop), or a negative errno when the VM was killed
+ * (vm->death says why).
  */
 int vcpu_run(struct vcpu *v);
 

@@ -29,6 +29,7 @@ struct code;
 struct machine;
 struct shadow_mmu;
 struct symbols;
+struct dispatch_vm;
 
 enum vm_end {
 	VM_RUNNING,
@@ -54,12 +55,14 @@ struct vm {
 	struct shadow_mmu *shadow; /* address spaces and their worlds; NULL before vcpu_run() */
 	unsigned worlds;           /* --worlds: spaces a vCPU may keep; 0: the default */
 	struct symbols *symbols;   /* of the guest image; may be NULL */
+	struct dispatch_vm *dispatch; /* sched/dispatch.c; NULL: no dispatcher */
 	const struct engine_ops *engine_ops;
 	int handoff; /* --handoff: 0 the engine decides, 1 always share a CPU, 2 always spin */
 	bool dead_quietly; /* tests: no report on stderr */
 	_Atomic bool stop; /* the vCPUs return from vcpu_run() soon */
 	_Atomic int end;   /* enum vm_end */
 	int status;        /* exit status of the guest */
+	bool tsc_trap;     /* --tsc=trap: rdtsc is emulated from the first on */
 	bool lookahead;    /* --lookahead: emulate runs of sensitive instructions on one trap */
 	_Atomic unsigned death_vcpu;  /* 1 + whose doing it was, for the report; 0: nobody's */
 	char death[512];              /* one sentence, for VM_KILLED and VM_HOST_FAIL */

@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <poll.h>
-#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <signal.h>
@@ -23,6 +22,7 @@
 #include <unistd.h>
 
 #include "vmm/account.h"
+#include "vmm/host_cpus.h"
 #include "vmm/tsc.h"
 #include "vmm/world/world.h"
 
@@ -45,23 +45,13 @@ const char *handoff_name(enum handoff_mode mode)
 	return mode == HANDOFF_SPIN ? "spin" : "share";
 }
 
-/* The CPUs this process may use, read before any thread was pinned. */
-static pthread_once_t allowed_once = PTHREAD_ONCE_INIT;
-static cpu_set_t allowed_cpus;
-
-static void read_allowed(void)
-{
-	if (sched_getaffinity(getpid(), sizeof(allowed_cpus), &allowed_cpus) < 0)
-		CPU_SET(sched_getcpu(), &allowed_cpus);
-}
-
 /*
  * Is there a CPU for a spinner?  /proc/loadavg's fourth field begins with the number of runnable
  * tasks of the whole machine at this moment; @own of them are ours.
  */
 static bool host_has_idle_cpu(unsigned own)
 {
-	long cpus = CPU_COUNT(&allowed_cpus);
+	long cpus = (long)host_cpu_count();
 	unsigned running = 0;
 	FILE *f;
 
@@ -76,22 +66,13 @@ static bool host_has_idle_cpu(unsigned own)
 	return running < own || (long)(running - own) + 2 <= cpus;
 }
 
-static void pin_self(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
-}
-
 /*
  * Where the runner may be: with us, or anywhere else.  The mapper is always with us: we sleep while
  * it works, and waking it on another CPU would take longer than its work.
  */
 static void place_runner(struct world *w, enum handoff_mode mode)
 {
-	cpu_set_t set = allowed_cpus;
+	cpu_set_t set = *host_cpus();
 	int home = w->handoff->home_cpu;
 
 	if (mode == HANDOFF_SHARE) {
@@ -110,18 +91,29 @@ static void place_runner(struct world *w, enum handoff_mode mode)
 
 /*
  * While sharing, both threads are pinned to one CPU, where other load may pile up.  So now and then
- * the pCPU thread sleeps unpinned once, and settles where the host woke it.
+ * the pCPU thread sleeps unpinned once, and settles where the host woke it.  Under a dispatcher a
+ * pCPU stays where it is: then the vCPU asks for the one that is there.
  */
-static void rehome(struct handoff *h)
+static void rehome(struct world *w)
 {
-	if (h->unpinned) {
-		h->unpinned = false;
-		h->home_cpu = sched_getcpu();
-		pin_self(h->home_cpu);
+	struct handoff *h = w->handoff;
+	struct vcpu *v = w->vcpu;
+	int cpu;
+
+	if (v->unpinned) {
+		v->unpinned = false;
+		cpu = sched_getcpu();
+		if (!v->cpu) {
+			h->home_cpu = cpu;
+		} else if (cpu != h->home_cpu) {
+			v->want_cpu = cpu + 1;
+			atomic_store(&v->preempt, true);
+		}
+		host_cpu_pin_self(h->home_cpu);
 	} else if (tsc_read() > h->rehome_tsc) {
 		h->rehome_tsc = tsc_read() + tsc_from_ns(REHOME_NS);
-		h->unpinned = true;
-		pthread_setaffinity_np(pthread_self(), sizeof(allowed_cpus), &allowed_cpus);
+		v->unpinned = true;
+		host_cpu_pin_self(-1);
 	}
 }
 
@@ -137,7 +129,6 @@ int handoff_attach(struct world *w)
 	struct handoff *h = w->vcpu->handoff;
 
 	if (!h) {
-		pthread_once(&allowed_once, read_allowed);
 		h = calloc(1, sizeof(*h));
 		if (!h)
 			return -ENOMEM;
@@ -174,11 +165,15 @@ void handoff_enter(struct world *w)
 {
 	struct handoff *h = w->handoff;
 
-	if (h->home_cpu < 0) {
+	if (w->vcpu->cpu && h->home_cpu != w->vcpu->cpu - 1) {
+		h->home_cpu = w->vcpu->cpu - 1;
+		h->rehome_tsc = tsc_read() + tsc_from_ns(REHOME_NS);
+		w->vcpu->unpinned = false;
+	} else if (h->home_cpu < 0) {
 		/* Stay where we are: a pCPU is a thread pinned to a CPU. */
 		h->home_cpu = sched_getcpu();
 		h->rehome_tsc = tsc_read() + tsc_from_ns(REHOME_NS);
-		pin_self(h->home_cpu);
+		host_cpu_pin_self(h->home_cpu);
 	}
 	if (h->last != w) {
 		h->last = w;
@@ -206,7 +201,7 @@ void handoff_force(struct world *w, enum handoff_mode mode)
 int handoff_choose(struct world *w, int option)
 {
 	/* A spinner on the only CPU would wait for a peer that cannot run. */
-	if (option == 2 && CPU_COUNT(&allowed_cpus) < 2)
+	if (option == 2 && host_cpu_count() < 2)
 		return -EINVAL;
 	if (option)
 		handoff_force(w, option == 2 ? HANDOFF_SPIN : HANDOFF_SHARE);
@@ -232,9 +227,9 @@ void handoff_learn(struct world *w, uint64_t guest_ticks, uint64_t handoff_ticks
 	if (h->forced)
 		return;
 	if (h->mode == HANDOFF_SHARE) {
-		rehome(h);
+		rehome(w);
 		h->quick = quick ? h->quick + 1 : 0;
-		if (h->quick < QUICK_RUN || h->unpinned)
+		if (h->quick < QUICK_RUN || w->vcpu->unpinned)
 			return;
 		h->quick = 0;
 		now = tsc_read();

@@ -41,6 +41,8 @@ static int world_create(struct vcpu *v, struct engine **out)
 	if (!v->vm->code) {
 		v->vm->code = code_new(v->vm);
 		code_use_symbols(v->vm);
+		if (v->vm->code && v->vm->tsc_trap)
+			code_patch_tsc(v->vm->code);
 	}
 	pthread_mutex_unlock(&v->vm->mmu_lock);
 	if (!v->vm->code) {

@@ -46,7 +46,6 @@ struct handoff {
 	uint64_t recheck_tsc; /* next look at the host's load while spinning */
 	uint64_t backoff;     /* ns of the next pause after a failed attempt */
 	uint64_t rehome_tsc;  /* when to look for a better CPU next */
-	bool unpinned;        /* sleeping unpinned once, to be placed by the host */
 	uint64_t spin_ticks, quick_ticks, fair_ticks, dear_ticks; /* TSC ticks */
 };
 
