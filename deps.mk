@@ -7,6 +7,8 @@ DEPS := \
   libelf-dev         /usr/include/libelf.h \
   libcriterion-dev   /usr/include/criterion/criterion.h \
   libjson-c-dev      /usr/include/json-c/json.h \
+  libconfig-dev      /usr/include/libconfig.h \
+  libncurses-dev     /usr/include/ncurses.h \
   qemu-system-x86    /usr/bin/qemu-system-i386 \
   clang-format       /usr/bin/clang-format \
   cppcheck           /usr/bin/cppcheck
