@@ -34,34 +34,54 @@ void rows_print(const char *title, struct row *rows, size_t n, size_t base)
 		       rows[i].min, rows[i].max, rows[i].median / rows[base].median);
 }
 
-int rows_write(const char *path, const struct bench_json *j, const struct row *rows, size_t n)
+struct json_object *bench_json_top(void)
 {
-	struct json_object *top = json_object_new_object(), *list = json_object_new_object();
+	struct json_object *top = json_object_new_object();
 	struct utsname u;
-	int err = 0;
 
 	uname(&u);
 	json_object_object_add(top, "kernel", json_object_new_string(u.release));
 	json_object_object_add(top, "cpus", json_object_new_int64(sysconf(_SC_NPROCESSORS_ONLN)));
 	json_object_object_add(top, "rounds", json_object_new_int(ROUNDS));
-	json_object_object_add(top, j->per_round, json_object_new_int(j->count));
-	for (size_t i = 0; i < n; i++) {
-		struct json_object *o = json_object_new_object();
+	return top;
+}
 
-		json_object_object_add(o, "median_ns", json_object_new_double(rows[i].median));
-		json_object_object_add(o, "min_ns", json_object_new_double(rows[i].min));
-		json_object_object_add(o, "max_ns", json_object_new_double(rows[i].max));
-		json_object_object_add(
-			o, j->ratio, json_object_new_double(rows[i].median / rows[j->base].median));
-		json_object_object_add(list, rows[i].key, o);
-	}
-	json_object_object_add(top, j->name, list);
+struct json_object *row_json(const struct row *r)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_object_object_add(o, "median_ns", json_object_new_double(r->median));
+	json_object_object_add(o, "min_ns", json_object_new_double(r->min));
+	json_object_object_add(o, "max_ns", json_object_new_double(r->max));
+	return o;
+}
+
+int bench_json_write(const char *path, struct json_object *top)
+{
+	int err = 0;
+
 	if (json_object_to_file_ext(path, top, JSON_C_TO_STRING_PRETTY) < 0)
 		err = -EIO;
 	json_object_put(top);
 	if (err)
 		fprintf(stderr, "bench: cannot write %s\n", path);
 	return err;
+}
+
+int rows_write(const char *path, const struct bench_json *j, const struct row *rows, size_t n)
+{
+	struct json_object *top = bench_json_top(), *list = json_object_new_object();
+
+	json_object_object_add(top, j->per_round, json_object_new_int(j->count));
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *o = row_json(&rows[i]);
+
+		json_object_object_add(
+			o, j->ratio, json_object_new_double(rows[i].median / rows[j->base].median));
+		json_object_object_add(list, rows[i].key, o);
+	}
+	json_object_object_add(top, j->name, list);
+	return bench_json_write(path, top);
 }
 
 int bench_args(int argc, char **argv, const char **json)

@@ -13,6 +13,8 @@ struct row {
 	double median, min, max; /* row_finish() */
 };
 
+struct json_object;
+
 /* Sorts ns[]. */
 void row_finish(struct row *r);
 /* Finish and print @n rows under @title; the last column is the ratio to row @base. */
@@ -27,6 +29,11 @@ struct bench_json {
 	size_t base;
 };
 int rows_write(const char *path, const struct bench_json *j, const struct row *rows, size_t n);
+/* { kernel, cpus, rounds }, and { median_ns, min_ns, max_ns } of a finished row. */
+struct json_object *bench_json_top(void);
+struct json_object *row_json(const struct row *r);
+/* Write @top to @path, and free it.  Returns 0 or -EIO. */
+int bench_json_write(const char *path, struct json_object *top);
 /* "--json FILE" or nothing.  Returns 0 with *@json, or 2 after a usage line. */
 int bench_args(int argc, char **argv, const char **json);
 

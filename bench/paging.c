@@ -19,7 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -267,26 +266,10 @@ static void print_table(void)
 	printf("%-40s %12.2f us a pass\n", "native", native.median / 1000);
 }
 
-static struct json_object *row_json(const struct row *r)
-{
-	struct json_object *o = json_object_new_object();
-
-	json_object_object_add(o, "median_ns", json_object_new_double(r->median));
-	json_object_object_add(o, "min_ns", json_object_new_double(r->min));
-	json_object_object_add(o, "max_ns", json_object_new_double(r->max));
-	return o;
-}
-
 static int write_json(const char *path)
 {
-	struct json_object *top = json_object_new_object(), *list = json_object_new_object();
-	struct utsname u;
-	int err = 0;
+	struct json_object *top = bench_json_top(), *list = json_object_new_object();
 
-	uname(&u);
-	json_object_object_add(top, "kernel", json_object_new_string(u.release));
-	json_object_object_add(top, "cpus", json_object_new_int64(sysconf(_SC_NPROCESSORS_ONLN)));
-	json_object_object_add(top, "rounds", json_object_new_int(ROUNDS));
 	for (size_t i = 0; i < OPS; i++) {
 		const struct row *r = ops[i].row;
 		struct json_object *o = json_object_new_object();
@@ -303,10 +286,7 @@ static int write_json(const char *path)
 	}
 	json_object_object_add(list, "compute_native", row_json(&native));
 	json_object_object_add(top, "paging", list);
-	if (json_object_to_file_ext(path, top, JSON_C_TO_STRING_PRETTY) < 0)
-		err = fail("cannot write", path);
-	json_object_put(top);
-	return err;
+	return bench_json_write(path, top);
 }
 
 int main(int argc, char **argv)
