@@ -320,6 +320,7 @@ static void *io_main(void *arg)
 	struct machine *m = arg;
 	struct io *io = &m->io;
 
+	io_thread_prompt();
 	vm_lock(m->vm);
 	while (!io->stop) {
 		struct epoll_event ev[8];

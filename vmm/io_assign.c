@@ -19,6 +19,7 @@ static void *assign_main(void *arg)
 	const unsigned n = m->assigns;
 	bool stop = false;
 
+	io_thread_prompt();
 	for (unsigned i = 0; i < n; i++)
 		p[i] = (struct pollfd){ .fd = m->assign[i].cfg.eventfd, .events = POLLIN };
 	p[n] = (struct pollfd){ .fd = m->assign_stop_fd, .events = POLLIN };

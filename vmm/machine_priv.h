@@ -87,6 +87,9 @@ void io_destroy(struct machine *m);
 int io_start(struct machine *m);
 /* Flush all output, end the thread. */
 void io_stop(struct machine *m);
+/* io_slice.c: have the calling thread preempt others as soon as it wakes, where the host can. */
+void io_thread_prompt(void);
+
 /* io_assign.c: the thread of the assigned devices, if there are any.  No lock held. */
 int io_assign_start(struct machine *m);
 /* What rang before is posted. */
