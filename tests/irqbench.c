@@ -7,13 +7,16 @@
 #include <json-c/json.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "tests/child.h"
+#include "vmm/machine_priv.h"
 
 TestSuite(irqbench, .timeout = 150);
 
@@ -195,4 +198,18 @@ Test(irqbench, posted_interrupts_reach_a_halted_and_a_computing_guest)
 {
 	ib_assigned("assigned=halted brief");
 	ib_assigned("assigned=busy brief");
+}
+
+/* Asking for a short slice is all that it does. */
+Test(irqbench, prompt_threads_keep_policy_and_niceness)
+{
+	struct sched_param none = { 0 };
+
+	cr_assert_eq(setpriority(PRIO_PROCESS, 0, 7), 0);
+	io_thread_prompt();
+	cr_expect_eq(getpriority(PRIO_PROCESS, 0), 7);
+	cr_expect_eq(sched_getscheduler(0), SCHED_OTHER);
+	cr_assert_eq(sched_setscheduler(0, SCHED_BATCH, &none), 0);
+	io_thread_prompt();
+	cr_expect_eq(sched_getscheduler(0), SCHED_BATCH);
 }
