@@ -111,7 +111,7 @@ static int as_create(const struct assign_config *c)
 Test(assign_board, a_descriptor_that_is_no_eventfd_is_refused)
 {
 	int p[2];
-	struct assign_config c = { .vector = 0x51, .vcpu = 1 };
+	struct assign_config c = { .vector = 0x51, .vcpu = 1, .doorbell = -1 };
 
 	cr_assert_eq(pipe(p), 0);
 	c.eventfd = p[0];
@@ -135,9 +135,11 @@ Test(assign_board, shared_memory_must_lie_between_ram_and_the_apics)
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	for (unsigned i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
-		struct assign_config c = {
-			.eventfd = bell, .vector = 0x51, .shm = path, .gpa = row[i].gpa
-		};
+		struct assign_config c = { .eventfd = bell,
+					   .vector = 0x51,
+					   .shm = path,
+					   .gpa = row[i].gpa,
+					   .doorbell = -1 };
 
 		cr_assert_eq(ftruncate(fd, row[i].len), 0);
 		cr_expect_eq(assign_open(&a, &c, &as_vm, err, sizeof(err)) == 0, row[i].good,
@@ -151,7 +153,7 @@ Test(assign_board, shared_memory_must_lie_between_ram_and_the_apics)
 /* The whole way: doorbell, thread, posted descriptor, kick, IRR; and the account of it. */
 Test(assign_board, doorbells_arrive_at_the_target_and_none_is_lost)
 {
-	struct assign_config c = { .vector = 0x51, .vcpu = 1 };
+	struct assign_config c = { .vector = 0x51, .vcpu = 1, .doorbell = -1 };
 	struct vcpu *v = as_vm.vcpu[1];
 	struct irq_vector *row;
 	uint64_t one = 1;
@@ -215,7 +217,7 @@ static bool as_unread(int fd)
 /* A device that rings as fast as it can, a vCPU that takes as fast as it can: the sums agree. */
 Test(assign_board, a_storm_of_doorbells_adds_up)
 {
-	struct assign_config c = { .vector = 0x51, .vcpu = 1 };
+	struct assign_config c = { .vector = 0x51, .vcpu = 1, .doorbell = -1 };
 	struct vcpu *v = as_vm.vcpu[1];
 	struct irq_counts *n;
 	pthread_t ringer;

@@ -252,8 +252,10 @@ Test(world, map_refuses_what_is_not_ram)
 	start(&f);
 	struct engine *e = f.v.engine;
 
-	const gpa_t end = RAM + VM_COPIES_LEN; /* behind the RAM: copies of code pages */
+	const gpa_t end = VM_COPIES_GPA + VM_COPIES_LEN; /* copies of code pages */
 
+	cr_expect_eq(world_engine.map(e, 0x400000, RAM, PAGE_SIZE, MAP_R), -EINVAL);
+	cr_expect_eq(world_engine.map(e, 0x400000, RAM - PAGE_SIZE, 2 * PAGE_SIZE, MAP_R), -EINVAL);
 	cr_expect_eq(world_engine.map(e, 0x400000, end, PAGE_SIZE, MAP_R), -EINVAL);
 	cr_expect_eq(world_engine.map(e, 0x400000, end - PAGE_SIZE, 2 * PAGE_SIZE, MAP_R), -EINVAL);
 	cr_expect_eq(world_engine.map(e, 0x400000, 0, UINT64_MAX & ~0xfffull, MAP_R), -EINVAL);

@@ -26,6 +26,7 @@ static const char *const exit_names[EXIT_REASONS] = {
 	[EXIT_EXCEPTION] = "exception",
 	[EXIT_RECONCILED] = "reconciled",
 	[EXIT_BREACH] = "breach",
+	[EXIT_NO_PAGE] = "no page",
 	[EXIT_DEAD] = "dead",
 };
 

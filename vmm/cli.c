@@ -75,8 +75,10 @@ static const struct argp_option run_option_table[] = {
 	{ "display", KEY_DISPLAY, "none|text", 0,
 	  "text: show the VGA text screen instead of the serial console, and type on the keyboard",
 	  0 },
-	{ "assign", KEY_ASSIGN, "eventfd=N,vector=V,vcpu=K[,shm=FILE,gpa=ADDR]", 0,
-	  "Give the guest a device of the host: its eventfd posts the vector; may be repeated", 0 },
+	{ "assign", KEY_ASSIGN, "eventfd=N,vector=V,vcpu=K[,shm=FILE,gpa=ADDR[,doorbell=S]]", 0,
+	  "Give the guest a device of the host: its eventfd posts the vector, its memory is "
+	  "mapped; may be repeated",
+	  0 },
 	{ "timeout", KEY_TIMEOUT, "SECONDS", 0, "End the guest after that time, exit status 124",
 	  0 },
 	{ "debugcon", KEY_DEBUGCON, "FILE", 0, "Write what the guest sends to port 0xe9 to FILE",

@@ -87,16 +87,16 @@ bool code_user_view(const struct vcpu *v)
 	return v->sh.cpl == 3 && (v->sh.cr0 & CR0_PG);
 }
 
-gpa_t code_slot_offset(const struct code *c, uint32_t slot)
+gpa_t code_slot_offset(uint32_t slot)
 {
-	return c->vm->ram_len + (gpa_t)slot * PAGE_SIZE;
+	return VM_COPIES_GPA + (gpa_t)slot * PAGE_SIZE;
 }
 
 /* Map the copy at @gva in the current space; before the first time, take the page from all writers.
  */
-static int map_copy(struct code *c, struct vcpu *v, struct code_page *p, gva_t gva)
+static int map_copy(struct vcpu *v, struct code_page *p, gva_t gva)
 {
-	return shadow_map_copy(v, gva, p->gpa, code_slot_offset(c, p->slot));
+	return shadow_map_copy(v, gva, p->gpa, code_slot_offset(p->slot));
 }
 
 void code_mark_dirty(struct code *c, struct code_page *p)
@@ -207,7 +207,7 @@ static int code_fetch_fault_locked(struct vcpu *v, gva_t gva, gpa_t gpa)
 		p->bits = (uint8_t)bits;
 		code_page_scan(c, v, p);
 	}
-	err = map_copy(c, v, p, page);
+	err = map_copy(v, p, page);
 	return err ? err : code_rescan(c, v);
 }
 

@@ -47,9 +47,9 @@ struct code {
 
 /* ---- code.c ---- */
 
-/* The copy in @slot, in the VMM and as an offset in the RAM memfd. */
+/* The copy in @slot, in the VMM and as engine->map() knows it. */
 uint8_t *code_slot_ptr(const struct code *c, uint32_t slot);
-gpa_t code_slot_offset(const struct code *c, uint32_t slot);
+gpa_t code_slot_offset(uint32_t slot);
 /* What is known of the page of @gpa, or NULL. */
 struct code_page *code_page_find(const struct code *c, gpa_t gpa);
 /* The same, made if need be.  NULL: out of memory or not RAM; the caller can do without. */

@@ -102,7 +102,7 @@ static int code_step_done_locked(struct vcpu *v)
 		}
 		/* It may have written the page. */
 		code_page_scan(c, v, p);
-		err = shadow_end_once(v, s->gva, p->gpa, code_slot_offset(c, p->slot));
+		err = shadow_end_once(v, s->gva, p->gpa, code_slot_offset(p->slot));
 	}
 	return err ? err : code_rescan(c, v);
 }

@@ -25,6 +25,8 @@ enum exit_reason {
 	EXIT_RECONCILED, /* the engine repaired state the guest had changed without a trap; resume
 			  */
 	EXIT_BREACH,     /* the guest left the deprivileged environment or broke protocol */
+	EXIT_NO_PAGE,    /* the host has no page for what is mapped at gva: memory ran out, a file
+			    shrank */
 	EXIT_DEAD,       /* the process or descriptor behind the engine is gone */
 	EXIT_REASONS
 };
@@ -35,7 +37,7 @@ struct exit {
 	uint32_t dr6;   /* #DB: bits to set in DR6 */
 	bool has_error;
 	uint32_t error;      /* error code as the CPU pushed it */
-	gva_t gva;           /* EXIT_PAGE_FAULT: CR2 */
+	gva_t gva;           /* EXIT_PAGE_FAULT: CR2; EXIT_NO_PAGE */
 	const char *why;     /* EXIT_BREACH, EXIT_DEAD: a phrase for the user; static string */
 	uint32_t guest_ns;   /* time from resume to trap, as far as the engine can see */
 	uint32_t handoff_ns; /* trap to VMM plus VMM to guest; see the engine */
@@ -58,9 +60,10 @@ struct engine_ops {
 	 */
 	int (*run)(struct engine *e, unsigned flags, struct exit *x);
 	/*
-	 * Map guest-linear [gva, gva + len) onto guest RAM [gpa, gpa + len) with rights @prot
-	 * (MAP_R | MAP_W | MAP_X); page-aligned.  Behind the RAM are the copies of shadow code
-	 * pages.  Replaces what was there.  May be deferred until the next run().  Returns 0,
+	 * Map guest-linear [gva, gva + len) onto guest-physical [gpa, gpa + len) with rights @prot
+	 * (MAP_R | MAP_W | MAP_X); page-aligned.  All of it is RAM, or in one window (region.h),
+	 * never with MAP_X, or, from VM_COPIES_GPA on, among the copies of shadow code pages.
+	 * Replaces what was there.  May be deferred until the next run().  Returns 0,
 	 * -EPERM where this host cannot map that address (below vm.mmap_min_addr without privilege;
 	 * the caller emulates accesses then), or -errno.
 	 */

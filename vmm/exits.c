@@ -12,6 +12,7 @@
 #include "vmm/emu/emulate.h"
 #include "vmm/exits.h"
 #include "vmm/mem.h"
+#include "vmm/region.h"
 #include "vmm/shadow.h"
 #include "vmm/vm.h"
 
@@ -148,7 +149,11 @@ static int decode_here(struct vcpu *v, struct handling *h)
  */
 static int run_original(struct vcpu *v, struct handling *h, unsigned cause)
 {
-	int res = exit_emulate(v, h);
+	/*
+	 * Where it may access what a program of the host shares with the guest, the CPU shall do
+	 * it: the emulator cannot be atomic there.
+	 */
+	int res = v->vm->regions ? EMU_UNHANDLED : exit_emulate(v, h);
 
 	h->cause = cause;
 	if (res != EMU_UNHANDLED)
@@ -228,7 +233,12 @@ static int on_flat_fault(struct vcpu *v, struct handling *h)
 	gva_t gva = h->x.gva;
 	uint64_t low = e->low_limit;
 	bool fetch = h->x.error & PF_FETCH;
+	const struct vm_region *r = region_at(vm, gva);
 
+	if (r && !fetch && gva >= low) {
+		h->cause = CAUSE_FILL;
+		return e->ops->map(e, (gva_t)r->gpa, r->gpa, r->len, MAP_R | MAP_W);
+	}
 	if (gva >= vm->ram_len && fetch)
 		return vm_kill(vm, "jumped to %#x, where there is no RAM (RAM ends at %#llx)", gva,
 			       (unsigned long long)vm->ram_len);
@@ -256,6 +266,7 @@ static int on_page_fault(struct vcpu *v, struct handling *h)
 {
 	unsigned access = (h->x.error & (PF_WRITE | PF_FETCH)) | (v->sh.cpl == 3 ? PF_USER : 0);
 	struct event pf = { .vector = VEC_PF, .has_error = true, .cr2 = h->x.gva };
+	const struct vm_region *region;
 	gva_t gva = h->x.gva;
 	struct mmu_leaf leaf;
 
@@ -265,7 +276,9 @@ static int on_page_fault(struct vcpu *v, struct handling *h)
 		h->cause = CAUSE_EXC(VEC_PF);
 		return exit_inject(v, &pf);
 	}
-	if (!vm_ptr(v->vm, leaf.gpa & ~(gpa_t)(PAGE_SIZE - 1), PAGE_SIZE)) {
+	region = region_at(v->vm, leaf.gpa);
+	if (!vm_ptr(v->vm, leaf.gpa & ~(gpa_t)(PAGE_SIZE - 1), PAGE_SIZE) &&
+	    (!region || (access & PF_FETCH))) {
 		if (access & PF_FETCH)
 			return vm_kill(
 				v->vm,
@@ -364,6 +377,19 @@ static int on_breach(struct vcpu *v, struct handling *h)
 	return vm_kill(v->vm, "the guest %s; it was stopped", h->x.why);
 }
 
+/* SIGBUS and its like: mapped, but the host cannot provide the page. */
+static int on_no_page(struct vcpu *v, struct handling *h)
+{
+	struct mmu_leaf leaf = { .gpa = h->x.gva };
+	const struct vm_region *r = NULL;
+
+	if (!(v->sh.cr0 & CR0_PG) || !mmu_peek(v, h->x.gva, &leaf))
+		r = region_at(v->vm, leaf.gpa);
+	if (r)
+		return region_lost(r);
+	return vm_host_fail(v->vm, "the host has no memory for guest page %#x", h->x.gva);
+}
+
 static int on_dead(struct vcpu *v, struct handling *h)
 {
 	return vm_kill(v->vm, "the guest is gone: %s", h->x.why);
@@ -375,10 +401,13 @@ static exit_fn *const exit_table[EXIT_REASONS] = {
 	[EXIT_PRIVILEGED] = on_privileged, /* decode, emulate, or the guest's own #GP/#UD */
 	[EXIT_PAGE_FAULT] = on_page_fault, /* map, or emulate the access */
 	[EXIT_SOFT_INT] = on_soft_int,     /* int 0x80, int3, into through the guest's IDT */
-	[EXIT_SYSENTER] = on_sysenter,     [EXIT_SYSCALL] = on_syscall,
+	[EXIT_SYSENTER] = on_sysenter,
+	[EXIT_SYSCALL] = on_syscall,
 	[EXIT_EXCEPTION] = on_exception, /* the guest's own */
 	[EXIT_RECONCILED] = on_nothing,  /* repaired; restart the instruction */
-	[EXIT_BREACH] = on_breach,         [EXIT_DEAD] = on_dead,
+	[EXIT_BREACH] = on_breach,
+	[EXIT_NO_PAGE] = on_no_page,
+	[EXIT_DEAD] = on_dead,
 };
 
 int exit_handle(struct vcpu *v, struct handling *h)

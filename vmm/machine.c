@@ -119,20 +119,17 @@ static int board_assigned(struct machine *m)
 	char err[512];
 
 	for (unsigned i = 0; i < m->cfg.assigns && i < ASSIGN_MAX; i++) {
-		int res = assign_open(&m->assign[m->assigns++], &m->cfg.assign[i], m->vm, err,
-				      sizeof(err));
+		struct assign *a = &m->assign[m->assigns++];
+		int res = assign_open(a, &m->cfg.assign[i], m->vm, err, sizeof(err));
 
+		if (!res)
+			res = assign_plug(a, i, m->vm, err, sizeof(err));
 		if (res) {
 			vm_host_fail(m->vm, "%s", err);
 			return res;
 		}
 	}
 	return 0;
-}
-
-const struct assign *machine_assigned(const struct vm *vm, unsigned i)
-{
-	return vm->machine && i < vm->machine->assigns ? &vm->machine->assign[i] : NULL;
 }
 
 int machine_create(struct vm *vm, const struct machine_config *cfg)
@@ -211,7 +208,8 @@ void machine_destroy(struct vm *vm)
 	while (m->assigns)
 		assign_close(&m->assign[--m->assigns]);
 	io_destroy(m);
-	/* The ranges point at what was just freed. */
+	/* The ranges and windows point at what was just freed. */
+	vm->regions = 0;
 	bus_init(&vm->pio, vm->pio.name);
 	bus_init(&vm->mmio, vm->mmio.name);
 	free(m);

@@ -11,7 +11,6 @@
 struct vm;
 struct vcpu;
 struct machine;
-struct assign;
 struct assign_config;
 
 struct machine_config {
@@ -76,9 +75,5 @@ void machine_set_tsc_deadline(struct vm *vm, struct vcpu *v, uint64_t tsc);
 uint64_t machine_tsc_deadline(struct vm *vm, struct vcpu *v);
 /* The guest moved its TSC (v->sh.tsc_offset is new): a pending deadline comes at another time. */
 void machine_tsc_changed(struct vm *vm, struct vcpu *v);
-
-/* Assigned device @i with its shared memory; NULL: there are no more.  Nobody maps that memory yet.
- */
-const struct assign *machine_assigned(const struct vm *vm, unsigned i);
 
 #endif

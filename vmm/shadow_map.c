@@ -36,16 +36,26 @@ static uint32_t mapping_new(struct shadow_mmu *m)
 	return m->pool_len++;
 }
 
+/*
+ * Where the list of mappings of guest page @gfn begins.  NULL for a window (region.h): none of its
+ * pages ever becomes code, so nobody asks who maps one.
+ */
+static uint32_t *list_of(struct shadow_mmu *m, uint32_t gfn)
+{
+	return gfn < m->vm->ram_len >> PAGE_SHIFT ? &m->head[gfn] : NULL;
+}
+
 /* Take mapping @i out of the books (not out of the world). */
 static void mapping_forget(struct shadow_mmu *m, uint32_t i)
 {
 	struct mapping *p = &m->pool[i];
 	struct chunk *c = p->sp->chunk[p->gva >> CHUNK_SHIFT];
+	uint32_t *list = list_of(m, p->gfn);
 
 	if (p->prev)
 		m->pool[p->prev].next = p->next;
-	else
-		m->head[p->gfn] = p->next;
+	else if (list)
+		*list = p->next;
 	if (p->next)
 		m->pool[p->next].prev = p->prev;
 	c->map[p->gva >> PAGE_SHIFT & (CHUNK_PAGES - 1)] = NONE;
@@ -216,8 +226,8 @@ void mmu_flush_page(struct vcpu *v, gva_t gva)
 
 /* ---- filling ---- */
 
-/* Map @n pages from @gva on, backed by the RAM memfd from @offset on, and remember each. */
-int shadow_map_run(struct shadow_mmu *m, struct space *sp, gva_t gva, gpa_t offset, uint32_t gfn,
+/* Map @n pages from @gva on to what engine->map() knows as @gpa, and remember each. */
+int shadow_map_run(struct shadow_mmu *m, struct space *sp, gva_t gva, gpa_t gpa, uint32_t gfn,
 		   unsigned n, unsigned prot, bool copy)
 {
 	struct chunk *c = sp->chunk[gva >> CHUNK_SHIFT];
@@ -225,6 +235,7 @@ int shadow_map_run(struct shadow_mmu *m, struct space *sp, gva_t gva, gpa_t offs
 	for (unsigned k = 0; k < n; k++) {
 		gva_t at = gva + k * PAGE_SIZE;
 		uint32_t *slot = &c->map[at >> PAGE_SHIFT & (CHUNK_PAGES - 1)];
+		uint32_t *list = list_of(m, gfn + k);
 		uint32_t i;
 
 		if (*slot)
@@ -232,21 +243,22 @@ int shadow_map_run(struct shadow_mmu *m, struct space *sp, gva_t gva, gpa_t offs
 		i = mapping_new(m);
 		if (!i)
 			return vm_host_fail(m->vm, "out of memory for the shadow MMU");
-		m->pool[i] = (struct mapping){ .next = m->head[gfn + k],
+		m->pool[i] = (struct mapping){ .next = list ? *list : NONE,
 					       .gfn = gfn + k,
 					       .gva = at,
 					       .sp = sp,
 					       .prot = (uint8_t)prot,
 					       .copy = copy };
-		if (m->head[gfn + k])
-			m->pool[m->head[gfn + k]].prev = i;
-		m->head[gfn + k] = i;
+		if (m->pool[i].next)
+			m->pool[m->pool[i].next].prev = i;
+		if (list)
+			*list = i;
 		*slot = i;
 		c->pages++;
 		sp->pages++;
 		m->st.pages++;
 	}
-	return sp->engine->ops->map(sp->engine, gva, offset, (uint64_t)n * PAGE_SIZE, prot);
+	return sp->engine->ops->map(sp->engine, gva, gpa, (uint64_t)n * PAGE_SIZE, prot);
 }
 
 /* What a page with these properties may be used for in this space without another fault. */
@@ -259,8 +271,8 @@ static unsigned page_prot(const struct shadow_mmu *m, const struct space *sp,
 	/* Read-only until the first write, which sets D; and while the page is code in a copy. */
 	if (write && leaf->dirty && !code_shadowed(m->vm->code, leaf->gpa))
 		prot |= MAP_W;
-	/* Kernel code is only ever executed from copies. */
-	if (sp->user && !leaf->nx)
+	/* Kernel code is only ever executed from copies, and nothing from a window. */
+	if (sp->user && !leaf->nx && !region_at(m->vm, leaf->gpa))
 		prot |= MAP_X;
 	return prot;
 }
@@ -322,8 +334,12 @@ static bool fill_neighbour(struct shadow_mmu *m, struct space *sp, gva_t gva,
 		return false;
 	if (!is_large(leaf) && !(leaf->pte & 1u << 5)) /* A is set by an access, not by us */
 		return false;
-	return (!sp->user || leaf->user) &&
-	       vm_ptr(m->vm, leaf->gpa & ~(gpa_t)(PAGE_SIZE - 1), PAGE_SIZE);
+	if (sp->user && !leaf->user)
+		return false;
+	/* One run is all RAM or all in one window: they may be adjacent. */
+	return region_at(m->vm, leaf->gpa) == region_at(m->vm, first->gpa) &&
+	       (vm_ptr(m->vm, leaf->gpa & ~(gpa_t)(PAGE_SIZE - 1), PAGE_SIZE) ||
+		region_at(m->vm, leaf->gpa));
 }
 
 /* A space that comes near the host's limit of mappings is emptied and filled anew. */

@@ -94,8 +94,8 @@ int shadow_make_room(struct shadow_mmu *m, struct space *sp);
 /* Remember the entries behind @leaf in the chunk of @gva.  NULL: out of memory. */
 struct chunk *shadow_note(struct shadow_mmu *m, struct space *sp, gva_t gva,
 			  const struct mmu_leaf *leaf);
-/* Map @n pages from @gva on, backed by the RAM memfd from @offset on, and remember each. */
-int shadow_map_run(struct shadow_mmu *m, struct space *sp, gva_t gva, gpa_t offset, uint32_t gfn,
+/* Map @n pages from @gva on to what engine->map() knows as @gpa, and remember each. */
+int shadow_map_run(struct shadow_mmu *m, struct space *sp, gva_t gva, gpa_t gpa, uint32_t gfn,
 		   unsigned n, unsigned prot, bool copy);
 
 /* ---- shadow_code.c ---- */

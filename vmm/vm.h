@@ -16,6 +16,7 @@
 #include "vmm/bus.h"
 #include "vmm/cpuid_mask.h"
 #include "vmm/engine.h"
+#include "vmm/region.h"
 #include "vmm/timer.h"
 #include "vmm/types.h"
 
@@ -23,6 +24,8 @@
 #define VM_RAM_MAX    (3u << 30) /* above live the LAPIC, IOAPIC and the reset vector */
 #define VM_VCPUS_MAX  8
 #define VM_COPIES_LEN (32u << 20) /* of the RAM memfd, behind the RAM: shadow code pages */
+#define VM_COPIES_GPA \
+	(1ull << 32) /* where engine->map() finds them: no gpa of a window or of RAM */
 
 struct vcpu;
 struct code;
@@ -49,6 +52,8 @@ struct vm {
 	struct vcpu *vcpu[VM_VCPUS_MAX];
 	unsigned vcpus;
 	struct bus pio, mmio;
+	struct vm_region region[REGIONS_MAX]; /* fixed before the guest runs */
+	unsigned regions;
 	struct timers timers;
 	struct machine *machine;   /* the devices; NULL in unit tests */
 	struct code *code;         /* shadow code pages; NULL if the engine needs none */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * An assigned device: a host program that rings an eventfd and shares memory with the guest.  The
- * VMM emulates nothing: a ring becomes a posted vector at the target's local APIC, and a kick.
+ * VMM emulates nothing: a ring becomes a posted vector at the target's local APIC, and a kick; the
+ * memory is mapped into the guest.  The program is not trusted: it may write, shrink and close what
+ * it shares at any time.
  */
 #ifndef RINGSIDE_VMM_DEV_ASSIGN_H
 #define RINGSIDE_VMM_DEV_ASSIGN_H
@@ -22,6 +24,7 @@ struct assign_config {
 	unsigned vcpu;   /* index */
 	const char *shm; /* file; NULL: none */
 	uint64_t gpa;    /* where the guest sees it */
+	int doorbell;    /* inherited; a Unix socket; -1: none */
 };
 
 struct assign {
@@ -32,8 +35,8 @@ struct assign {
 };
 
 /*
- * "eventfd=N,vector=V,vcpu=K[,shm=FILE,gpa=ADDR]", in any order, numbers as in C.  Cuts @arg into
- * pieces; *@c keeps pointers to it.  Returns 0, or -EINVAL with a sentence in @err.
+ * "eventfd=N,vector=V,vcpu=K[,shm=FILE,gpa=ADDR[,doorbell=S]]", in any order, numbers as in C. Cuts
+ * @arg into pieces; *@c keeps pointers to it.  Returns 0, or -EINVAL with a sentence in @err.
  */
 int assign_parse(char *arg, struct assign_config *c, char *err, size_t err_size);
 /*
@@ -42,6 +45,12 @@ int assign_parse(char *arg, struct assign_config *c, char *err, size_t err_size)
  */
 int assign_open(struct assign *a, const struct assign_config *c, struct vm *vm, char *err,
 		size_t err_size);
+/*
+ * Put device @number's memory (region.h) and doorbell on @vm's memory bus: the doorbell is the page
+ * behind the memory; each write there sends one byte to the socket, reads are 0.  Returns 0, or
+ * negative errno with a sentence in @err.
+ */
+int assign_plug(struct assign *a, unsigned number, struct vm *vm, char *err, size_t err_size);
 void assign_close(struct assign *a);
 /*
  * The eventfd is readable: post the vector and have the vCPU look.  No lock held; one thread at a

@@ -108,10 +108,7 @@ static int classify_trap(struct world *w, const struct world_xchg *x, unsigned f
 	out->error = (uint32_t)x->exit.error;
 	switch (x->exit.trapno) {
 	case VEC_PF:
-		if (x->exit.signo == SIGBUS)
-			return vm_host_fail(v->vm, "the host has no memory for guest page %#llx",
-					    (unsigned long long)x->exit.cr2);
-		out->reason = EXIT_PAGE_FAULT;
+		out->reason = x->exit.signo == SIGBUS ? EXIT_NO_PAGE : EXIT_PAGE_FAULT;
 		out->gva = (gva_t)x->exit.cr2;
 		out->error &= PF_WRITE | PF_FETCH;
 		out->has_error = true;

@@ -15,8 +15,9 @@ static bool continues(const struct world_request *last, const struct world_reque
 {
 	if (rq->nr != last->nr || rq->arg[0] != last->arg[0] + last->arg[1])
 		return false;
-	return rq->nr == SYS_munmap || (rq->nr == SYS_mmap && rq->arg[2] == last->arg[2] &&
-					rq->arg[5] == last->arg[5] + last->arg[1]);
+	return rq->nr == SYS_munmap ||
+	       (rq->nr == SYS_mmap && rq->arg[2] == last->arg[2] && rq->arg[4] == last->arg[4] &&
+		rq->arg[5] == last->arg[5] + last->arg[1]);
 }
 
 int world_queue(struct world *w, const struct world_request *rq)

@@ -21,9 +21,11 @@
 #define WORLD_SHARE_ADDR 0x7d1000000000
 #define WORLD_VDSO_ADDR  0x7d20ffffc000
 
-#define WORLD_FD_SHARE 3
-#define WORLD_FD_RAM   4
-#define WORLD_FD_DONE  5 /* eventfd, the mapper's report, which the runner cannot forge */
+#define WORLD_FD_SHARE  3
+#define WORLD_FD_RAM    4
+#define WORLD_FD_DONE   5 /* eventfd, the mapper's report, which the runner cannot forge */
+#define WORLD_FD_STUB   6 /* close-on-exec */
+#define WORLD_FD_REGION 7 /* and following: what is behind vm->region[0] and following */
 
 #define WORLD_PAGE         4096
 #define WORLD_STACK_PAGES  16

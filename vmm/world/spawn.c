@@ -60,45 +60,57 @@ static int stub_fd(void)
 	return fd;
 }
 
+/* The descriptors of a world by number: from WORLD_FD_SHARE on. */
+struct world_fds {
+	int fd[WORLD_FD_REGION - WORLD_FD_SHARE + REGIONS_MAX];
+	unsigned count;
+};
+#define FD_ABOVE 32 /* all of those numbers */
+_Static_assert(WORLD_FD_REGION + REGIONS_MAX <= FD_ABOVE, "descriptors in the way");
+
 /*
  * The child between vfork and exec: shares our memory, so only system calls and locals.  Leaves
- * exactly the share area, the RAM, the mapper's eventfd and (close-on-exec) the stub open.
+ * exactly the share area, the RAM, the mapper's eventfd, the windows' files and (close-on-exec) the
+ * stub open.
  */
-static void child_exec(int share, int ram, int done, int stub, pid_t parent)
-	__attribute__((noreturn));
-static void child_exec(int share, int ram, int done, int stub, pid_t parent)
+static void child_exec(const struct world_fds *f, pid_t parent) __attribute__((noreturn));
+static void child_exec(const struct world_fds *f, pid_t parent)
 {
 	static char *const argv[] = { (char *)"ringside-world", NULL };
 	static char *const envp[] = { NULL };
 	static const struct rlimit no_core = { 0, 0 };
-	/* First out of the way of the numbers they shall get. */
-	int s = fcntl(share, F_DUPFD, 16), r = fcntl(ram, F_DUPFD, 16),
-	    d = fcntl(done, F_DUPFD, 16), t = fcntl(stub, F_DUPFD, 16);
+	int away[sizeof(f->fd) / sizeof(f->fd[0])];
 
-	if (s < 0 || r < 0 || d < 0 || t < 0 || dup2(s, WORLD_FD_SHARE) < 0 ||
-	    dup2(r, WORLD_FD_RAM) < 0 || dup2(d, WORLD_FD_DONE) < 0 ||
-	    dup3(t, WORLD_FD_DONE + 1, O_CLOEXEC) < 0)
-		_exit(118);
-	for (int fd = 0; fd < 3; fd++)
+	/* First out of the way of the numbers they shall get. */
+	for (unsigned i = 0; i < f->count; i++)
+		if ((away[i] = fcntl(f->fd[i], F_DUPFD, FD_ABOVE)) < 0)
+			_exit(118);
+	for (unsigned i = 0; i < f->count; i++) {
+		int fd = WORLD_FD_SHARE + (int)i;
+
+		if (dup3(away[i], fd, fd == WORLD_FD_STUB ? O_CLOEXEC : 0) < 0)
+			_exit(118);
+	}
+	for (int fd = 0; fd < WORLD_FD_SHARE; fd++)
 		close(fd);
-	if (close_range(WORLD_FD_DONE + 2, ~0u, 0) < 0)
+	if (close_range(WORLD_FD_SHARE + f->count, ~0u, 0) < 0)
 		_exit(118);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent) /* it died before the line above */
 		_exit(117);
 	setsid(); /* the terminal's signals are for the VMM alone */
 	setrlimit(RLIMIT_CORE, &no_core);
-	syscall(SYS_execveat, WORLD_FD_DONE + 1, "", argv, envp, AT_EMPTY_PATH);
+	syscall(SYS_execveat, WORLD_FD_STUB, "", argv, envp, AT_EMPTY_PATH);
 	_exit(119);
 }
 
-static pid_t world_fork(int share, int ram, int done, int stub) __attribute__((noinline));
-static pid_t world_fork(int share, int ram, int done, int stub)
+static pid_t world_fork(const struct world_fds *f) __attribute__((noinline));
+static pid_t world_fork(const struct world_fds *f)
 {
 	pid_t parent = getpid(), pid = vfork();
 
 	if (pid == 0)
-		child_exec(share, ram, done, stub, parent);
+		child_exec(f, parent);
 	return pid;
 }
 
@@ -155,6 +167,7 @@ int world_spawn(struct world *w)
 {
 	struct vm *vm = w->vcpu->vm;
 	int share, stub = -1, err = 0;
+	struct world_fds fds;
 	sigset_t all, old;
 	pid_t pid;
 
@@ -173,10 +186,14 @@ int world_spawn(struct world *w)
 	}
 	w->engine.low_limit = lowest_mappable();
 
+	fds = (struct world_fds){ .fd = { share, vm->ram_fd, w->done_fd, stub },
+				  .count = WORLD_FD_REGION - WORLD_FD_SHARE };
+	for (unsigned i = 0; i < vm->regions; i++)
+		fds.fd[fds.count++] = vm->region[i].fd;
 	/* Blocked across vfork, so that no handler of ours runs in the child on our memory. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
-	pid = world_fork(share, vm->ram_fd, w->done_fd, stub);
+	pid = world_fork(&fds);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (pid < 0) {
 		err = vm_host_fail(vm, "cannot start a world process: %s", strerror(errno));

@@ -104,8 +104,9 @@ static uint64_t rdtsc(void)
 #define LOAD_ARG(n) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[n]))
 #define LOAD_ARG_HI(n) \
 	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[n]) + 4)
-#define IF_EQ(val, yes, no) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (val), (yes), (no))
-#define RET(what)           BPF_STMT(BPF_RET | BPF_K, (what))
+#define IF_EQ(val, yes, no)   BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (val), (yes), (no))
+#define IF_ANY(bits, yes, no) BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, (bits), (yes), (no))
+#define RET(what)             BPF_STMT(BPF_RET | BPF_K, (what))
 
 /*
  * Of futex only waiting and waking, and on the turn word: to requeue the mapper's sleep, or to wait
@@ -130,19 +131,25 @@ static const struct sock_filter runner_filter[] = {
 	RET(SECCOMP_RET_ALLOW),
 };
 
-/* The address-space calls are held to the low 4 GiB: argument 0 has no high half. */
+/*
+ * The address-space calls are held to the low 4 GiB: argument 0 has no high half.  Only guest RAM
+ * may be mapped executable, never what is shared with other programs of the host.
+ */
 static const struct sock_filter mapper_filter[] = {
 	LOAD(arch),
-	IF_EQ(AUDIT_ARCH_X86_64, 0, 11),
+	IF_EQ(AUDIT_ARCH_X86_64, 0, 14),
 	LOAD(nr),
-	IF_EQ(__NR_futex, 10, 0),
-	IF_EQ(__NR_modify_ldt, 9, 0),
-	IF_EQ(__NR_mmap, 5, 0),
-	IF_EQ(__NR_munmap, 4, 0),
-	IF_EQ(__NR_mprotect, 3, 0),
-	IF_EQ(__NR_write, 0, 4),
+	IF_EQ(__NR_futex, 13, 0),
+	IF_EQ(__NR_modify_ldt, 12, 0),
+	IF_EQ(__NR_munmap, 8, 0),
+	IF_EQ(__NR_mmap, 3, 0),
+	IF_EQ(__NR_write, 0, 8),
 	LOAD_ARG(0),
-	IF_EQ(WORLD_FD_DONE, 3, 2),
+	IF_EQ(WORLD_FD_DONE, 7, 6),
+	LOAD_ARG(2),
+	IF_ANY(PROT_EXEC, 0, 2),
+	LOAD_ARG(4),
+	IF_EQ(WORLD_FD_RAM, 0, 2),
 	LOAD_ARG_HI(0),
 	IF_EQ(0, 1, 0),
 	RET(SECCOMP_RET_KILL_PROCESS),

@@ -197,22 +197,43 @@ static int world_prot(unsigned prot)
 	       (prot & MAP_X ? PROT_EXEC : 0);
 }
 
+/* Is [@gpa, @gpa + @len) within [@base, @base + @size)? */
+static bool within(gpa_t gpa, uint64_t len, gpa_t base, uint64_t size)
+{
+	return gpa >= base && len <= size && gpa - base <= size - len;
+}
+
+/* The world's descriptor of what is behind [@gpa, @gpa + @len), and where in it; or -EINVAL. */
+static int backing(const struct vm *vm, gpa_t gpa, uint64_t len, unsigned prot, uint64_t *off)
+{
+	const struct vm_region *r = region_at(vm, gpa);
+
+	*off = gpa;
+	if (within(gpa, len, 0, vm->ram_len))
+		return WORLD_FD_RAM;
+	*off = gpa - VM_COPIES_GPA + vm->ram_len;
+	if (within(gpa, len, VM_COPIES_GPA, VM_COPIES_LEN))
+		return WORLD_FD_RAM;
+	if (!r || !within(gpa, len, r->gpa, r->len) || (prot & MAP_X))
+		return -EINVAL;
+	*off = gpa - r->gpa;
+	return WORLD_FD_REGION + (int)(r - vm->region);
+}
+
 static int world_map(struct engine *e, gva_t gva, gpa_t gpa, uint64_t len, unsigned prot)
 {
 	struct world *w = world_of(e);
-	struct vm *vm = w->vcpu->vm;
+	uint64_t off;
+	int fd = backing(w->vcpu->vm, gpa, len, prot, &off);
 
-	uint64_t file_len = vm->ram_len + VM_COPIES_LEN;
-
-	if ((gva | gpa | len) % PAGE_SIZE || !len || len > file_len || gpa > file_len - len ||
-	    len > (1ull << 32) - gva)
+	if (fd < 0 || (gva | gpa | len) % PAGE_SIZE || !len || len > (1ull << 32) - gva)
 		return -EINVAL;
 	if (gva < w->engine.low_limit)
 		return -EPERM;
 	struct world_request rq = {
 		.nr = SYS_mmap,
-		.arg = { gva, len, (uint64_t)world_prot(prot), MAP_SHARED | MAP_FIXED, WORLD_FD_RAM,
-			 gpa },
+		.arg = { gva, len, (uint64_t)world_prot(prot), MAP_SHARED | MAP_FIXED, (uint64_t)fd,
+			 off },
 	};
 	return world_request(w, &rq);
 }
