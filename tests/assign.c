@@ -2,6 +2,7 @@
 /* Assigned devices: the option, and doorbells through their thread to a local APIC. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -10,6 +11,8 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vmm/dev/assign.h"
@@ -45,6 +48,9 @@ Test(assign, the_option_in_any_order)
 	cr_expect_eq(as_parse("eventfd=7,vector=81,vcpu=0,shm=/dev/shm/x,gpa=0xd0000000", &c), 0);
 	cr_expect_str_eq(c.shm, "/dev/shm/x");
 	cr_expect_eq(c.gpa, 0xd0000000);
+	cr_expect_eq(c.doorbell, -1);
+	cr_expect_eq(as_parse("doorbell=9,eventfd=7,gpa=0xd0000000,vector=81,vcpu=0,shm=x", &c), 0);
+	cr_expect_eq(c.doorbell, 9);
 }
 
 Test(assign, bad_options_are_refused_with_a_sentence)
@@ -67,6 +73,8 @@ Test(assign, bad_options_are_refused_with_a_sentence)
 		"eventfd=7,vector=81,vcpu=0,shm=x,gpa=0xd0000001",
 		"eventfd=7,vector=81,vcpu=0,shm=x,gpa=0x100000000",
 		"eventfd=99999999999999999999,vector=81,vcpu=0",
+		"eventfd=7,vector=81,vcpu=0,doorbell=8",
+		"eventfd=7,vector=81,vcpu=0,shm=x,gpa=0xd0000000,doorbell=-1",
 	};
 	struct assign_config c;
 
@@ -148,6 +156,112 @@ Test(assign_board, shared_memory_must_lie_between_ram_and_the_apics)
 			cr_expect_eq(a.shm_len, (uint64_t)row[i].len);
 		assign_close(&a);
 	}
+}
+
+/* One sentence each; the eventfd is good. */
+Test(assign_board, what_cannot_be_shared_is_refused)
+{
+	char fifo[] = "/tmp/ringside-fifo-XXXXXX", sealed[64], huge[64], err[256];
+	int fd = memfd_create("sealed", MFD_ALLOW_SEALING), big = memfd_create("big", 0);
+	const struct {
+		const char *shm, *says;
+	} row[] = { { "/nonexistent", "cannot be opened (No such file" },
+		    { "/dev/shm", "cannot be opened (Is a directory)" },
+		    { "/dev/null", "is not shared memory" },
+		    { "/proc/self/comm", "is not shared memory" },
+		    { fifo, "is not shared memory" },
+		    { huge, "is not shared memory" },
+		    { sealed, "cannot be shared for writing" } };
+	struct assign_config c = {
+		.eventfd = eventfd(0, 0), .vector = 0x51, .gpa = 0xd0000000, .doorbell = -1
+	};
+	struct assign a;
+
+	cr_assert_eq(mkstemp(fifo) < 0 || unlink(fifo) || mkfifo(fifo, 0600), 0);
+	cr_assert_eq(ftruncate(fd, 4096), 0);
+	cr_assert_eq(fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE), 0);
+	cr_assert_eq(ftruncate(big, ASSIGN_SHM_MAX + 4096), 0);
+	snprintf(sealed, sizeof(sealed), "/proc/self/fd/%d", fd);
+	snprintf(huge, sizeof(huge), "/proc/self/fd/%d", big);
+	for (unsigned i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		c.shm = row[i].shm;
+		cr_expect_lt(assign_open(&a, &c, &as_vm, err, sizeof(err)), 0, "%s", c.shm);
+		cr_expect_not_null(strstr(err, row[i].says), "%s: %s", c.shm, err);
+		assign_close(&a);
+	}
+	unlink(fifo);
+}
+
+/* A device with two pages at 0xd0000000, its doorbell after them; @s[1] is the device's end. */
+static struct assign_config as_doorbell(char *path, size_t size, int s[2])
+{
+	int fd = memfd_create("shm", 0);
+
+	cr_assert_eq(ftruncate(fd, 8192), 0);
+	snprintf(path, size, "/proc/self/fd/%d", fd);
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, s), 0);
+	/* The other side has the same open socket, and may make it wait. */
+	fcntl(s[0], F_SETFL, 0);
+	return (struct assign_config){ .eventfd = eventfd(0, 0),
+				       .vector = 0x51,
+				       .shm = path,
+				       .gpa = 0xd0000000,
+				       .doorbell = s[0] };
+}
+
+Test(assign_board, doorbell_is_the_page_behind_the_memory)
+{
+	static char bytes[1 << 20];
+	char path[64];
+	int s[2];
+	struct assign_config c = as_doorbell(path, sizeof(path), s);
+	struct vcpu *v = as_vm.vcpu[0];
+
+	cr_assert_eq(as_create(&c), 0);
+	machine_mmio_write(&as_vm, v, 0xd0002000, 4, 1);
+	machine_mmio_write(&as_vm, v, 0xd0002ffc, 1, 0);
+	cr_expect_eq(machine_mmio_read(&as_vm, v, 0xd0002000, 4), 0);
+	cr_expect_eq(recv(s[1], bytes, sizeof(bytes), 0), 2);
+	/* Memory in front of it, nothing behind. */
+	machine_mmio_write(&as_vm, v, 0xd0001ffc, 4, 0x600d);
+	cr_expect_eq(machine_mmio_read(&as_vm, v, 0xd0001ffc, 4), 0x600d);
+	machine_mmio_write(&as_vm, v, 0xd0003000, 4, 0);
+	cr_expect_eq(machine_mmio_read(&as_vm, v, 0xd0003000, 4), 0xffffffff);
+	cr_expect_eq(recv(s[1], bytes, sizeof(bytes), 0), -1);
+	/* Nobody listens: it neither waits nor fails.  Then there is nobody. */
+	for (unsigned i = 0; i < 100000; i++)
+		machine_mmio_write(&as_vm, v, 0xd0002000, 4, 0);
+	cr_expect_gt(recv(s[1], bytes, sizeof(bytes), 0), 0);
+	close(s[1]);
+	machine_mmio_write(&as_vm, v, 0xd0002000, 4, 0);
+	cr_expect_eq(atomic_load(&as_vm.end), VM_RUNNING);
+}
+
+Test(assign_board, memory_in_the_way_of_other_memory_is_refused)
+{
+	char path[64];
+	int s[2];
+	struct assign_config c[2];
+	const struct machine_config cfg = {
+		.console_in = -1, .console_out = -1, .debugcon_out = -1, .assign = c, .assigns = 2
+	};
+
+	c[0] = c[1] = as_doorbell(path, sizeof(path), s);
+	c[1].gpa = 0xd0002000; /* the doorbell of the first */
+	cr_expect_lt(machine_create(&as_vm, &cfg), 0);
+	cr_expect_not_null(strstr(as_vm.death, "there is something else"), "%s", as_vm.death);
+	cr_expect_eq(as_vm.regions, 0);
+}
+
+Test(assign_board, doorbell_that_is_no_unix_socket_is_refused)
+{
+	char path[64];
+	int s[2];
+	struct assign_config c = as_doorbell(path, sizeof(path), s);
+
+	c.doorbell = c.eventfd;
+	cr_expect_eq(as_create(&c), -EBADF);
+	cr_expect_not_null(strstr(as_vm.death, "not a Unix socket"), "%s", as_vm.death);
 }
 
 /* The whole way: doorbell, thread, posted descriptor, kick, IRR; and the account of it. */

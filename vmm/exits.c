@@ -221,10 +221,28 @@ static int on_code_write(struct vcpu *v, struct handling *h, gpa_t gpa)
 	return res < 0 ? res : 0;
 }
 
+/* Only RAM can be executed: the end of a guest that tries something else. */
+static int on_odd_fetch(struct vcpu *v, gva_t gva, gpa_t gpa)
+{
+	const struct vm_region *r = region_at(v->vm, gpa);
+
+	if (r)
+		return vm_kill(v->vm,
+			       "executes at %#x, in the shared memory of assigned device %u, which "
+			       "is for data only",
+			       gva, r->device);
+	if (v->sh.cr0 & CR0_PG)
+		return vm_kill(v->vm,
+			       "executes at %#x, mapped to physical %#llx, where there is no RAM",
+			       gva, (unsigned long long)gpa);
+	return vm_kill(v->vm, "jumped to %#x, where there is no RAM (RAM ends at %#llx)", gva,
+		       (unsigned long long)v->vm->ram_len);
+}
+
 /*
  * The engine has no mapping for gva that allows the access.  With paging off linear is physical:
  * map all of RAM that this host can map, at once; code pages are copies made when first executed;
- * what is left is MMIO.
+ * windows (region.h) are mapped whole; what is left is MMIO.
  */
 static int on_flat_fault(struct vcpu *v, struct handling *h)
 {
@@ -235,13 +253,12 @@ static int on_flat_fault(struct vcpu *v, struct handling *h)
 	bool fetch = h->x.error & PF_FETCH;
 	const struct vm_region *r = region_at(vm, gva);
 
-	if (r && !fetch && gva >= low) {
+	if (gva >= vm->ram_len && fetch)
+		return on_odd_fetch(v, gva, gva);
+	if (r && r->gpa >= low) {
 		h->cause = CAUSE_FILL;
 		return e->ops->map(e, (gva_t)r->gpa, r->gpa, r->len, MAP_R | MAP_W);
 	}
-	if (gva >= vm->ram_len && fetch)
-		return vm_kill(vm, "jumped to %#x, where there is no RAM (RAM ends at %#llx)", gva,
-			       (unsigned long long)vm->ram_len);
 	if (gva >= vm->ram_len || gva < low)
 		return emulate_access(v, h, gva < low ? CAUSE_LOW : CAUSE_MMIO);
 	if (!e->ram_mapped) {
@@ -260,15 +277,15 @@ static int on_flat_fault(struct vcpu *v, struct handling *h)
 
 /*
  * With paging: what do the guest's tables say?  Either the guest gets its #PF, or the page is
- * mapped with the rights they allow, or there is no RAM behind it.
+ * mapped with the rights they allow, or there is neither RAM nor a window behind it.
  */
 static int on_page_fault(struct vcpu *v, struct handling *h)
 {
 	unsigned access = (h->x.error & (PF_WRITE | PF_FETCH)) | (v->sh.cpl == 3 ? PF_USER : 0);
 	struct event pf = { .vector = VEC_PF, .has_error = true, .cr2 = h->x.gva };
-	const struct vm_region *region;
 	gva_t gva = h->x.gva;
 	struct mmu_leaf leaf;
+	bool ram;
 
 	if (!(v->sh.cr0 & CR0_PG))
 		return on_flat_fault(v, h);
@@ -276,16 +293,11 @@ static int on_page_fault(struct vcpu *v, struct handling *h)
 		h->cause = CAUSE_EXC(VEC_PF);
 		return exit_inject(v, &pf);
 	}
-	region = region_at(v->vm, leaf.gpa);
-	if (!vm_ptr(v->vm, leaf.gpa & ~(gpa_t)(PAGE_SIZE - 1), PAGE_SIZE) &&
-	    (!region || (access & PF_FETCH))) {
-		if (access & PF_FETCH)
-			return vm_kill(
-				v->vm,
-				"executes at %#x, mapped to physical %#llx, where there is no RAM",
-				gva, (unsigned long long)leaf.gpa);
+	ram = vm_ptr(v->vm, leaf.gpa & ~(gpa_t)(PAGE_SIZE - 1), PAGE_SIZE);
+	if (!ram && (access & PF_FETCH))
+		return on_odd_fetch(v, gva, leaf.gpa);
+	if (!ram && !region_at(v->vm, leaf.gpa))
 		return emulate_access(v, h, CAUSE_MMIO);
-	}
 	if (gva < v->engine->low_limit)
 		return emulate_access(v, h, CAUSE_LOW);
 	if ((access & PF_WRITE) && code_shadowed(v->vm->code, leaf.gpa))
