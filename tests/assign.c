@@ -237,7 +237,7 @@ Test(assign_board, doorbell_is_the_page_behind_the_memory)
 	cr_expect_eq(atomic_load(&as_vm.end), VM_RUNNING);
 }
 
-Test(assign_board, memory_in_the_way_of_other_memory_is_refused)
+Test(assign_board, devices_in_the_way_of_each_other_are_refused)
 {
 	char path[64];
 	int s[2];
@@ -247,6 +247,10 @@ Test(assign_board, memory_in_the_way_of_other_memory_is_refused)
 	};
 
 	c[0] = c[1] = as_doorbell(path, sizeof(path), s);
+	cr_expect_eq(machine_create(&as_vm, &cfg), -EINVAL);
+	cr_expect_not_null(strstr(as_vm.death, "is that of two devices"), "%s", as_vm.death);
+	as_vm.end = VM_RUNNING;
+	c[1].eventfd = eventfd(0, 0);
 	c[1].gpa = 0xd0002000; /* the doorbell of the first */
 	cr_expect_lt(machine_create(&as_vm, &cfg), 0);
 	cr_expect_not_null(strstr(as_vm.death, "there is something else"), "%s", as_vm.death);

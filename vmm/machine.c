@@ -114,22 +114,36 @@ static int board_chips(struct machine *m)
 	return io_display_create(m);
 }
 
+/* Whoever of two devices reads it first would get the interrupt. */
+static bool eventfd_is_taken(const struct machine *m, unsigned i)
+{
+	for (unsigned k = 0; k < i; k++)
+		if (m->cfg.assign[k].eventfd == m->cfg.assign[i].eventfd)
+			return true;
+	return false;
+}
+
 static int board_assigned(struct machine *m)
 {
 	char err[512];
+	int res = 0;
 
-	for (unsigned i = 0; i < m->cfg.assigns && i < ASSIGN_MAX; i++) {
-		struct assign *a = &m->assign[m->assigns++];
-		int res = assign_open(a, &m->cfg.assign[i], m->vm, err, sizeof(err));
+	for (unsigned i = 0; i < m->cfg.assigns && i < ASSIGN_MAX && !res; i++) {
+		struct assign *a = &m->assign[i];
 
+		if (eventfd_is_taken(m, i)) {
+			vm_host_fail(m->vm, "--assign: eventfd=%d is that of two devices",
+				     m->cfg.assign[i].eventfd);
+			return -EINVAL;
+		}
+		m->assigns++;
+		res = assign_open(a, &m->cfg.assign[i], m->vm, err, sizeof(err));
 		if (!res)
 			res = assign_plug(a, i, m->vm, err, sizeof(err));
-		if (res) {
+		if (res)
 			vm_host_fail(m->vm, "%s", err);
-			return res;
-		}
 	}
-	return 0;
+	return res;
 }
 
 int machine_create(struct vm *vm, const struct machine_config *cfg)
