@@ -18,7 +18,7 @@ struct machine_config {
 	bool console_escape;         /* Ctrl-A x quits, Ctrl-A h helps (a terminal) */
 	/* Output that nobody takes is dropped: the guest never waits, nor ends for it. */
 	bool console_lossy;
-	int debugcon_out;            /* descriptor of port 0xe9; -1: discarded */
+	int debugcon_out; /* descriptor of port 0xe9; -1: discarded */
 	/*
 	 * The VGA text screen is shown on console_out, console_in types on the keyboard, and COM1
 	 * goes nowhere.

@@ -55,11 +55,11 @@ struct vm {
 	struct vm_region region[REGIONS_MAX]; /* fixed before the guest runs */
 	unsigned regions;
 	struct timers timers;
-	struct machine *machine;   /* the devices; NULL in unit tests */
-	struct code *code;         /* shadow code pages; NULL if the engine needs none */
-	struct shadow_mmu *shadow; /* address spaces and their worlds; NULL before vcpu_run() */
-	unsigned worlds;           /* --worlds: spaces a vCPU may keep; 0: the default */
-	struct symbols *symbols;   /* of the guest image; may be NULL */
+	struct machine *machine;      /* the devices; NULL in unit tests */
+	struct code *code;            /* shadow code pages; NULL if the engine needs none */
+	struct shadow_mmu *shadow;    /* address spaces and their worlds; NULL before vcpu_run() */
+	unsigned worlds;              /* --worlds: spaces a vCPU may keep; 0: the default */
+	struct symbols *symbols;      /* of the guest image; may be NULL */
 	struct dispatch_vm *dispatch; /* sched/dispatch.c; NULL: no dispatcher */
 	const struct engine_ops *engine_ops;
 	int handoff; /* --handoff: 0 the engine decides, 1 always share a CPU, 2 always spin */
