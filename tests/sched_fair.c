@@ -2,6 +2,7 @@
 /* How fair the scheduler is, how soon it wakes, and that it wastes nothing: on the simulator. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "tests/sched_sim.h"
 
@@ -132,6 +133,9 @@ static void sleeper_wakes_soon(unsigned hogs, unsigned pcpus, unsigned weight, u
 	for (unsigned i = 0; i < hogs; i++)
 		sim_add(sim, sim_group(sim, 100, 0), sim_hog, 0, 0);
 	io = sim_add(sim, sim_group(sim, weight, 0), sim_periodic, run, block);
+	sim_run(sim, 100 * MS);
+	/* Its first turn came like anybody's: only now is it known to be a sleeper. */
+	memset(&io->e.stats.wake_latency, 0, sizeof(io->e.stats.wake_latency));
 	sim_run(sim, 2000 * MS);
 	cr_expect_gt(io->e.stats.wakes, 50);
 	cr_expect_leq(io->e.stats.wake_latency.max, 20 * MS, "%u hogs on %u pCPUs: %lu ns", hogs,

@@ -93,6 +93,7 @@ void sim_remove(struct sim *sim, struct sim_vcpu *v)
 		sim->pcpu[v->e.pcpu].running = NULL;
 	sched_remove(sim->s, &v->e, sim->now);
 	v->gone = true;
+	v->wake_ns = SCHED_NEVER;
 	sim_tell(sim);
 }
 

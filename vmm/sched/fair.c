@@ -40,6 +40,12 @@ static double patience(const struct sched *s, const struct sched_entity *e)
 	return e->u.fair.vtime + (double)s->slice_ns / e->u.fair.rate - domain(s, e)->vtime;
 }
 
+static void fair_join(struct sched *s, struct sched_entity *e)
+{
+	if (fair_lag(s, e) > (double)s->slice_ns)
+		e->u.fair.vtime = domain(s, e)->vtime - (double)s->slice_ns / e->u.fair.rate;
+}
+
 static void fair_charge(struct sched *s, struct sched_entity *e, uint64_t ran_ns)
 {
 	struct fair_domain *d = &s->u.fair.domain[e->u.fair.domain];
@@ -95,6 +101,7 @@ const struct sched_policy sched_fair = {
 	.summary = "weighted fair queueing in virtual time (the default)",
 	.pick = fair_pick,
 	.slice = fair_slice,
+	.join = fair_join,
 	.changed = fair_changed,
 	.charge = fair_charge,
 	.preempts = fair_before,

@@ -6,7 +6,7 @@
  *
  * Hard affinity may split the machine: pCPUs and vCPUs that have nothing to do with each other are
  * domains, each with its own virtual time.  Inside a domain the ideal takes no notice of affinity;
- * if it cannot be reached, lags stop at a slice.
+ * if it cannot be reached, lags stop at some slices.
  */
 #include "vmm/sched/fair.h"
 
@@ -76,6 +76,9 @@ static double water_fill(const struct sched *s, unsigned id)
 	}
 }
 
+/* Beyond this no feasible lag comes, but through newcomers' credits; see above. */
+#define LAG_SLICES 4
+
 static double clamp(double value, double most)
 {
 	return value > most ? most : value < -most ? -most : value;
@@ -88,7 +91,7 @@ void fair_changed(struct sched *s)
 
 	sched_for_each (s, e) {
 		if (e->counted) /* rate 0: new */
-			e->u.fair.due = clamp(fair_lag(s, e), (double)s->slice_ns);
+			e->u.fair.due = clamp(fair_lag(s, e), (double)s->slice_ns * LAG_SLICES);
 	}
 	split(s);
 	for (unsigned id = 0; id < s->pcpus; id++)
