@@ -204,7 +204,7 @@ void sim_run(struct sim *sim, uint64_t ns)
 
 	for (;;) {
 		uint64_t t = until;
-		unsigned p;
+		unsigned p, calls = 0;
 
 		for (p = 0; p < sim->pcpus; p++)
 			t = due(sim, p) < t ? due(sim, p) : t;
@@ -220,6 +220,7 @@ void sim_run(struct sim *sim, uint64_t ns)
 			if (due(sim, p) <= t) {
 				call_back(sim, p);
 				sim->events++;
+				cr_assert_lt(++calls, 10000, "pCPUs tell each other for ever");
 				p = 0; /* it may have told another */
 			} else {
 				p++;
