@@ -38,17 +38,13 @@ static int inject_fault(struct vcpu *v)
  * after a software interrupt, which cleared TF on its way to the handler, nor after a load of SS,
  * which holds the trap off; SDM Vol. 3B, "Single-Step Exception Condition" (17.3.1.4).
  */
-static int finish_insn(struct vcpu *v, const struct insn *in, bool tf, uint32_t eip)
+static int finish_insn(struct vcpu *v, const struct insn *in, bool tf)
 {
 	struct event step = { .vector = VEC_DB, .dr6 = 1u << 14 };
-	bool rep_cut = v->regs.eip == eip && (in->prefixes & (PREFIX_REP | PREFIX_REPNE));
 	bool soft_int = in->sens && in->sens->handler == EMU_SOFT_INT;
 
 	if (!tf || soft_int || v->sh.movss_shadow)
 		return 0;
-	/* A rep string instruction traps after each iteration, with RF set but after the last. */
-	if (rep_cut)
-		v->regs.eflags |= FL_RF;
 	return exit_inject(v, &step);
 }
 
@@ -56,13 +52,19 @@ static int finish_insn(struct vcpu *v, const struct insn *in, bool tf, uint32_t 
 int exit_emulate(struct vcpu *v, struct handling *h)
 {
 	bool tf = v->regs.eflags & FL_TF;
-	uint32_t eip = v->regs.eip;
 	int res = emulate(v, &h->insn);
 
 	if (res == EMU_OK)
-		return finish_insn(v, &h->insn, tf, eip);
-	if (res == EMU_FAULT)
+		return finish_insn(v, &h->insn, tf);
+	if (res == EMU_FAULT) {
+		/*
+		 * An IRET that faults has unblocked NMIs all the same: SDM Vol. 3C, "Information
+		 * About NMI Unblocking Due to IRET" (28.2.3).
+		 */
+		if (h->insn.op == OP_IRET)
+			v->sh.nmi_blocked = false;
 		return inject_fault(v);
+	}
 	return res;
 }
 

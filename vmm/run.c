@@ -27,6 +27,7 @@
 #include "vmm/vm.h"
 
 #define LOOKAHEAD_MAX 32u /* instructions emulated on one trap */
+#define NESTED_MAX    16u /* handlers entered at one boundary before a look at other work */
 
 /* ---- before each run: what is pending and allowed ---- */
 
@@ -35,44 +36,64 @@ static void clear_shadow(struct vcpu *v)
 	v->sh.sti_shadow = v->sh.movss_shadow = false;
 }
 
+/* @vector's handler is about to begin: the account learns of it when it does. */
+static void taken(struct vcpu *v, unsigned vector)
+{
+	/* Interrupted itself before its first instruction: that is as close as it gets. */
+	if (v->taken)
+		irq_stats_delivered(v, (uint8_t)(v->taken - 1), host_ns());
+	v->taken = (uint16_t)(vector + 1);
+	v->halted = false;
+}
+
+/* Deliver an NMI or one interrupt.  Returns 1, 0 if there was none after all, or negative errno. */
+static int take_one(struct vcpu *v)
+{
+	struct event ev = { .vector = VEC_NMI };
+	int vector, res;
+
+	if (vcpu_takes_nmi(v) && machine_ack_nmi(v->vm, v)) {
+		taken(v, VEC_NMI);
+	} else {
+		if (!vcpu_takes_interrupt(v))
+			return 0;
+		/* Cleared first: one that arrives while we ask sets it again. */
+		atomic_store(&v->irq_pending, false);
+		vector = machine_ack_interrupt(v->vm, v);
+		if (vector < 0)
+			return 0;
+		atomic_store(&v->irq_pending, true); /* perhaps more wait behind it */
+		ev.vector = (uint8_t)vector;
+		ev.external = true;
+		taken(v, ev.vector);
+	}
+	res = exit_inject(v, &ev);
+	return res < 0 ? res : 1;
+}
+
 /*
- * Deliver an NMI or one interrupt if the vCPU can take it now.  If something waits only for the
- * STI or MOV SS shadow to pass, *@flags asks the engine for a single step.
+ * Deliver what the vCPU can take now: an NMI first, then interrupts by priority; SDM Vol. 3A,
+ * "Priority Among Simultaneous Exceptions and Interrupts" (6.9).  A handler behind a trap gate
+ * leaves IF set, so that the next one is taken before its first instruction.  If something waits
+ * only for the STI or MOV SS shadow to pass, *@flags asks the engine for a single step.
  */
 static int take_pending(struct vcpu *v, unsigned *flags)
 {
 	bool shadow = v->sh.sti_shadow || v->sh.movss_shadow || v->step_original;
-	bool nmi = atomic_load(&v->nmi_pending) && !v->sh.nmi_blocked;
-	bool irq = atomic_load(&v->irq_pending) && (v->regs.eflags & FL_IF);
-	struct event ev = { 0 };
-	int vector;
+	int res = 1;
 
-	if (!nmi && !irq)
-		return 0;
 	if (shadow) {
-		if (nmi || machine_has_interrupt(v->vm, v))
+		if (vcpu_takes_nmi(v) ||
+		    (vcpu_takes_interrupt(v) && machine_has_interrupt(v->vm, v)))
 			*flags |= ENGINE_STEP;
 		return 0;
 	}
-	if (nmi) {
-		if (!machine_ack_nmi(v->vm, v))
-			return 0;
-		ev.vector = VEC_NMI;
-		v->taken = VEC_NMI + 1;
-		v->halted = false;
-		return exit_inject(v, &ev);
-	}
-	/* Cleared first: one that arrives while we ask sets it again. */
-	atomic_store(&v->irq_pending, false);
-	vector = machine_ack_interrupt(v->vm, v);
-	if (vector < 0)
-		return 0;
-	atomic_store(&v->irq_pending, true); /* perhaps more wait behind it */
-	ev.vector = (uint8_t)vector;
-	ev.external = true;
-	v->taken = (uint16_t)(vector + 1);
-	v->halted = false;
-	return exit_inject(v, &ev);
+	for (unsigned n = 0; n < NESTED_MAX && res > 0 && !v->shutdown; n++)
+		res = take_one(v);
+	/* A controller that never runs dry must not keep us from being stopped. */
+	if (res > 0 && !v->shutdown)
+		atomic_store(&v->kicked, 1);
+	return res < 0 ? res : 0;
 }
 
 static void record(struct vcpu *v, const struct handling *h, uint64_t seen)
@@ -178,15 +199,14 @@ static int run_once(struct vcpu *v, unsigned flags)
 static int look_ahead(struct vcpu *v)
 {
 	for (unsigned n = 0; n < LOOKAHEAD_MAX; n++) {
-		bool interrupt = atomic_load(&v->irq_pending) && (v->regs.eflags & FL_IF);
 		struct handling h = { .eip = v->regs.eip };
 		uint8_t code[INSN_MAX];
 		uint64_t seen;
 		int len, res;
 
 		/* Whatever is to happen before the next instruction needs the loop. */
-		if (atomic_load(&v->kicked) || interrupt || v->halted || v->shutdown ||
-		    v->step_original || v->sh.sti_shadow || v->sh.movss_shadow ||
+		if (atomic_load(&v->kicked) || vcpu_takes_nmi(v) || vcpu_takes_interrupt(v) ||
+		    v->halted || v->shutdown || v->step_original || v->sh.sti_shadow || v->sh.movss_shadow ||
 		    (v->regs.eflags & FL_TF) || !code_at_patch(v))
 			return 0;
 		seen = tsc_read();

@@ -130,6 +130,19 @@ static inline unsigned vcpu_iopl(const struct vcpu *v)
 	return (v->regs.eflags & FL_IOPL) >> FL_IOPL_SHIFT;
 }
 
+/*
+ * Could the vCPU take an NMI, or an interrupt, if it were not for the STI and MOV SS shadows?  By
+ * the hints: a controller may turn out to have none.  The vCPU's thread.
+ */
+static inline bool vcpu_takes_nmi(const struct vcpu *v)
+{
+	return atomic_load(&v->nmi_pending) && !v->sh.nmi_blocked;
+}
+static inline bool vcpu_takes_interrupt(const struct vcpu *v)
+{
+	return atomic_load(&v->irq_pending) && (v->regs.eflags & FL_IF);
+}
+
 #define VCPU_INIT 0x100u
 #define VCPU_SIPI 0x200u
 /*

@@ -18,6 +18,9 @@ bool rep_more(const struct vcpu *v, const struct insn *in, const struct rep *rep
 {
 	if (!rep->on)
 		return rep->done == 0;
+	/* Whoever wants the vCPU gets it between two iterations, as on a CPU. */
+	if (rep->done && (atomic_load(&v->kicked) || vcpu_takes_nmi(v) || vcpu_takes_interrupt(v)))
+		return false;
 	return !rep->stop && rep->done < rep->max && gpr_read(v, ECX, in->addrsize) != 0;
 }
 
@@ -32,8 +35,14 @@ int rep_end(struct vcpu *v, const struct insn *in, const struct rep *rep, int r)
 {
 	if (r != EMU_OK && !(r == EMU_FAULT && rep->done))
 		return r;
-	if (r == EMU_FAULT || (rep->on && !rep->stop && gpr_read(v, ECX, in->addrsize) != 0))
+	/*
+	 * Between iterations: whatever comes now pushes an image with RF set; SDM Vol. 3B,
+	 * "Instruction-Breakpoint Exception Condition" (17.3.1.1).
+	 */
+	if (r == EMU_FAULT || (rep->on && !rep->stop && gpr_read(v, ECX, in->addrsize) != 0)) {
 		v->regs.eip = insn_eip(v, in);
+		v->regs.eflags |= FL_RF;
+	}
 	return EMU_OK;
 }
 
@@ -176,6 +185,6 @@ int emu_string(struct vcpu *v, const struct insn *in)
 	}
 	r = rep_end(v, in, &rep, r);
 	if (v->regs.eip != next)
-		v->regs.eflags = eflags;
+		v->regs.eflags = eflags | (v->regs.eflags & FL_RF);
 	return r;
 }

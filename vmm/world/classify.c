@@ -151,6 +151,47 @@ static int classify_trap(struct world *w, const struct world_xchg *x, unsigned f
 	return 0;
 }
 
+/* Is there a string instruction with a repeat prefix at EIP?  INS and OUTS never run natively. */
+static bool at_rep_string(struct vcpu *v)
+{
+	uint8_t code[INSN_MAX];
+	int len = code_fetch(v, v->regs.eip, code, sizeof(code));
+	bool rep = false;
+
+	for (int i = 0; i < len; i++) {
+		switch (code[i]) {
+		case 0xf2:
+		case 0xf3: rep = true; break;
+		case 0x26:
+		case 0x2e:
+		case 0x36:
+		case 0x3e:
+		case 0x64 ... 0x67: break;
+		case 0xa4 ... 0xa7:
+		case 0xaa ... 0xaf: return rep;
+		default: return false;
+		}
+	}
+	return false;
+}
+
+/*
+ * RF ends with the instruction it was loaded for.  The CPU sets it in the image of an interrupt or
+ * trap that comes between two iterations of a string instruction, and so does whatever is injected
+ * there: SDM Vol. 3B, "Instruction-Breakpoint Exception Condition" (17.3.1.1).  In that of a fault
+ * it is set, too, and means nothing here.
+ */
+static void resume_flag(struct vcpu *v, uint32_t real, bool moved, const struct exit *x)
+{
+	bool trap = x->reason == EXIT_KICK || x->reason == EXIT_STEP ||
+		    (x->reason == EXIT_EXCEPTION && x->vector == VEC_DB);
+
+	if (moved)
+		v->regs.eflags &= ~FL_RF;
+	if (trap && (real & FL_RF) && at_rep_string(v))
+		v->regs.eflags |= FL_RF;
+}
+
 /* Faults restart the instruction; traps and interrupts have already finished it. */
 static bool is_restartable(const struct exit *x)
 {
@@ -166,6 +207,7 @@ int world_classify(struct world *w, const struct world_xchg *x, unsigned flags, 
 {
 	struct vcpu *v = w->vcpu;
 	uint32_t eip = x->regs.eip;
+	bool moved = eip != v->regs.eip;
 	bool repaired;
 	int res;
 
@@ -208,6 +250,7 @@ int world_classify(struct world *w, const struct world_xchg *x, unsigned flags, 
 	}
 	if (out->reason == EXIT_BREACH)
 		return 0;
+	resume_flag(v, x->regs.eflags, moved, out);
 
 	res = world_reconcile(w, x->regs.seg, &repaired);
 	if (res < 0)
