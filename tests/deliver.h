@@ -60,6 +60,9 @@ void dl_load(struct dl *d, const uint8_t *code, const uint8_t *end);
 void dl_gate(struct dl *d, unsigned vector, uint32_t handler, unsigned type);
 void dl_go(struct dl *d);
 void dl_free(struct dl *d);
+/* For who put the world itself, d->world, in the place of d->v.engine: the boundaries are the
+ * CPU's. */
+void dl_free_bare(struct dl *d);
 
 /* Post what @what says to the vCPU, as its own thread. */
 void dl_raise(struct dl *d, unsigned what);

@@ -212,6 +212,12 @@ void dl_free(struct dl *d)
 {
 	shadow_free(&d->v);
 	world_engine.destroy(d->world);
+	dl_free_bare(d);
+}
+
+void dl_free_bare(struct dl *d)
+{
+	shadow_free(&d->v);
 	machine_destroy(&d->vm);
 	account_free(d->v.account);
 	vm_destroy(&d->vm);
