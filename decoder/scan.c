@@ -47,7 +47,11 @@ static void branch(struct scan *s, unsigned off, const struct quick *q)
 
 static bool needs_patch(const struct scan_input *in, const struct sensitive *sens)
 {
-	if (!sens || !sens->patch)
+	if (!sens)
+		return false;
+	if (sens->op == OP_PAUSE)
+		return in->patch_pause;
+	if (!sens->patch)
 		return false;
 	/*
 	 * The host's TSC is the guest's unless an offset or trapping was asked for.  But RDTSCP

@@ -45,6 +45,7 @@ struct scan_input {
 	unsigned lead;        /* bytes at the start that end an instruction of the page before */
 	bool lead_known;      /* that page was scanned: @lead is reliable */
 	bool patch_tsc;       /* also rdtsc (rdtscp always is) */
+	bool patch_pause;     /* also pause */
 	/*
 	 * scan_bitmaps of what the image says: bytes of code sections, and of data sections.  Both
 	 * NULL if nothing is known of the page.  Gaps in data are never assumed to be code, gaps at

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The interrupt account: counting, and what is printed. */
 #include <criterion/criterion.h>
+#include <inttypes.h>
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,9 +82,36 @@ Test(irq_stats, json_has_all_paths_and_the_vectors_that_came)
 	cr_assert(json_object_object_get_ex(row, "path", &val));
 	cr_expect_str_eq(json_object_get_string(val), "assigned");
 	cr_assert(json_object_object_get_ex(row, "latency", &val));
-	cr_assert(json_object_object_get_ex(val, "max_ns", &val));
+	row = val;
+	cr_assert(json_object_object_get_ex(row, "max_ns", &val));
 	cr_expect_eq(json_object_get_int(val), 20);
+	cr_assert(json_object_object_get_ex(row, "buckets_ns", &val));
+	cr_expect_str_eq(json_object_to_json_string_ext(val, JSON_C_TO_STRING_PLAIN),
+			 "[[20,20,1]]");
 	json_object_put(o);
+}
+
+/* Each value is in the bucket that the JSON shows for it, and none is lost. */
+Test(irq_stats, histogram_shows_every_value_once)
+{
+	static const uint64_t vals[] = { 0, 15, 16, 33, 33, 1000, 123456789, 1ull << 45 };
+	static struct hist h;
+	uint64_t from, to, count, next = 0, sum = 0;
+
+	for (size_t i = 0; i < sizeof(vals) / sizeof(vals[0]); i++)
+		hist_add(&h, vals[i]);
+	for (size_t i = 0; hist_next(&h, &i, &from, &to, &count);) {
+		uint64_t in = 0;
+
+		cr_expect(from >= next && from <= to, "from %" PRIu64, from);
+		next = to + 1;
+		for (size_t k = 0; k < sizeof(vals) / sizeof(vals[0]); k++)
+			in += vals[k] >= from && vals[k] <= to;
+		cr_expect_eq(count, in);
+		cr_expect(to == UINT64_MAX || to - from <= from / HIST_SUB);
+		sum += count;
+	}
+	cr_expect_eq(sum, sizeof(vals) / sizeof(vals[0]));
 }
 
 Test(irq_stats, the_table_is_empty_without_interrupts)

@@ -26,6 +26,8 @@ static void smp_sipi(void *dev, uint64_t off, unsigned width, uint32_t val)
 		vcpu_sipi(&s->ap[i], (uint8_t)val);
 }
 
+static bool smp_traps_pause;
+
 static void *smp_thread(void *arg)
 {
 	struct vcpu *v = arg;
@@ -46,6 +48,7 @@ static void smp_run(struct smp *s, unsigned aps, const uint8_t *code, const uint
 	memset(s, 0, sizeof(*s));
 	cg_load(&s->g, code, end);
 	cr_assert_eq(bus_add(&s->g.vm.pio, &r), 0);
+	s->g.vm.pause_trap = smp_traps_pause;
 	memcpy(s->g.vm.ram + SMP_AP, ap, (size_t)(ap_end - ap));
 	s->aps = aps;
 	for (unsigned i = 0; i < aps; i++) {
@@ -141,4 +144,60 @@ Test(smp, code_page_dropped_before_the_write_fault_is_handled)
 	cr_assert_eq(shadow_attach(&g.v), 0);
 	cr_expect_eq(code_write_fault(&g.v, 0x110000, 0x110000), CODE_WRITE_DROPPED);
 	cg_free(&g);
+}
+
+/*
+ * The same addition natively on two vCPUs and emulated on the first, where the constant of the
+ * instruction is also executed (pushf; pop; ret), so that it has to be patched.
+ */
+#define LOCKED_ADD "lock addl $0xc3589c01,0x280000\n"
+GUEST(smp_mixed, "mov $8,%al\n out %al,$0xf6\n call 2f+8\n 1: pause\n cmpl $2,0x280008\n jne 1b\n"
+		 "movl $1,0x28000c\n mov $3000,%ecx\n 2: " LOCKED_ADD " loop 2b\n"
+		 "3: pause\n cmpl $2,0x280004\n jne 3b\n mov 0x280000,%ebx\n" DONE
+		 ".fill 0x800 - (. - base), 1, 0x90\n"
+		 "lock incl 0x280008\n 4: pause\n cmpl $1,0x28000c\n jne 4b\n"
+		 "mov $100000,%ecx\n 5: " LOCKED_ADD " loop 5b\n lock incl 0x280004\n 6: jmp 6b\n");
+
+Test(smp, locked_instructions_native_and_emulated_are_atomic)
+{
+	static struct smp s;
+
+	smp_run(&s, 2, smp_mixed, smp_mixed_end, smp_ap, smp_ap_end);
+	cr_expect_eq(REG(&s.g, EBX), 203000 * 0xc3589c01u, "%#x", REG(&s.g, EBX));
+	cr_expect_geq(account_count(s.g.v.account, CAUSE_ORIGINAL), 3000);
+	cr_expect_eq(account_count(s.ap[0].account, CAUSE_ORIGINAL), 0);
+	smp_free(&s);
+}
+
+/* The variable lies in a page that is executed: every write to it is emulated. */
+GUEST(smp_codevar, "mov $8,%al\n out %al,$0xf6\n mov $2000,%ecx\n 1: lock incl 0x100f00\n loop 1b\n"
+		   "2: pause\n cmpl $2,0x280004\n jne 2b\n mov 0x100f00,%ebx\n" DONE
+		   ".fill 0x800 - (. - base), 1, 0x90\n"
+		   "mov $2000,%ecx\n 3: mov $-1,%eax\n lock xadd %eax,0x100f00\n"
+		   "4: mov 0x100f00,%eax\n lea 2(%eax),%edx\n lock cmpxchg %edx,0x100f00\n jne 4b\n"
+		   "loop 3b\n lock incl 0x280004\n 6: jmp 6b\n"
+		   ".fill 0xf00 - (. - base), 1, 0x90\n .long 0\n");
+
+Test(smp, locked_instructions_on_a_code_page_are_atomic)
+{
+	static struct smp s;
+
+	smp_run(&s, 2, smp_codevar, smp_codevar_end, smp_ap, smp_ap_end);
+	cr_expect_eq(REG(&s.g, EBX), 6000, "%u", REG(&s.g, EBX));
+	cr_expect_geq(account_count(s.g.v.account, CAUSE_CODE_WRITE), 2000);
+	smp_free(&s);
+}
+
+/* vm->pause_trap: each PAUSE of the kernel's that waits is a trap, and nobody starves. */
+Test(smp, pause_traps_if_asked_to)
+{
+	static struct smp s;
+
+	for (unsigned trap = 0; trap < 2; trap++) {
+		smp_traps_pause = trap;
+		smp_run(&s, 3, smp_count, smp_count_end, smp_ap, smp_ap_end);
+		cr_expect_eq(REG(&s.g, EBX), 60000);
+		cr_expect_eq(account_count(s.g.v.account, CAUSE_INSN(OP_PAUSE)) > 0, trap);
+		smp_free(&s);
+	}
 }

@@ -28,6 +28,7 @@ enum option_key {
 	KEY_HANDOFF,
 	KEY_CPUID,
 	KEY_TSC,
+	KEY_PAUSE,
 	KEY_DISPLAY,
 	KEY_ASSIGN,
 	KEY_WORLDS,
@@ -51,6 +52,10 @@ static const struct argp_option run_option_table[] = {
 	  "Take features away from the guest, or print what its CPUID says", 0 },
 	{ "tsc", KEY_TSC, "native|trap", 0,
 	  "rdtsc runs natively (the default) while the guest leaves its counter alone, or traps",
+	  0 },
+	{ "pause", KEY_PAUSE, "auto|native|trap", 0,
+	  "pause runs natively, or traps and lets another run; auto (the default): traps if there "
+	  "are several virtual CPUs and no fewer than CPUs",
 	  0 },
 	{ "smp", KEY_SMP, "N", 0, "Virtual CPUs, 1 to 8; default 1", 0 },
 	{ "pcpus", KEY_PCPUS, "N", 0,
@@ -247,6 +252,7 @@ static int parse_choice(struct parse *p, int key, const char *arg)
 	static const char *const handoffs[] = { "auto", "share", "spin", NULL };
 	static const char *const stats[] = { "text", "json", NULL };
 	static const char *const tscs[] = { "native", "trap", NULL };
+	static const char *const pauses[] = { "auto", "native", "trap", NULL };
 	static const char *const formats[] = { "text", "chrome", NULL };
 	static const char *const displays[] = { "none", "text", NULL };
 	struct run_options *o = p->o;
@@ -264,6 +270,10 @@ static int parse_choice(struct parse *p, int key, const char *arg)
 	case KEY_TSC:
 		n = choose(p, "--tsc", arg, tscs);
 		o->tsc_trap = n == 1;
+		break;
+	case KEY_PAUSE:
+		n = choose(p, "--pause", arg, pauses);
+		o->pause = n > 0 ? (enum pause_mode)n : PAUSE_AUTO;
 		break;
 	case KEY_DISPLAY:
 		n = choose(p, "--display", arg, displays);
@@ -333,6 +343,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case KEY_ENGINE:
 	case KEY_HANDOFF:
 	case KEY_TSC:
+	case KEY_PAUSE:
 	case KEY_DISPLAY:
 	case KEY_STATS: return parse_choice(p, key, arg);
 	case KEY_STATS_FILE: o->stats_file = arg; return 0;

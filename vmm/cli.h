@@ -22,6 +22,7 @@ enum cli_status {
 	STATUS_SIGNAL = 128,  /* + number of the signal, as a shell reports it */
 };
 
+enum pause_mode { PAUSE_AUTO, PAUSE_NATIVE, PAUSE_TRAP };
 enum stats_format { STATS_NONE, STATS_TEXT, STATS_JSON };
 
 struct run_options {
@@ -44,6 +45,7 @@ struct run_options {
 	uint64_t timeout_ns;  /* 0: none */
 	struct cpuid_mask cpuid_mask;
 	bool cpuid_show; /* print what CPUID says, start nothing */
+	enum pause_mode pause;
 	bool tsc_trap;   /* rdtsc is emulated from the first on */
 	bool display;    /* show the VGA text screen, type on the keyboard */
 	struct assign_config assign[ASSIGN_MAX];

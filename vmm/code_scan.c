@@ -194,6 +194,7 @@ void code_page_scan(struct code *c, struct vcpu *v, struct code_page *p)
 		.cs_base = v->regs.seg[SEG_CS].base,
 		.bits = p->bits,
 		.patch_tsc = c->patch_tsc,
+		.patch_pause = c->vm->pause_trap,
 		.entries = p->entries,
 		.external = on_external,
 		.arg = &sc,

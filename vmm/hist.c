@@ -49,6 +49,20 @@ uint64_t hist_mean(const struct hist *h)
 	return h->count ? h->sum / h->count : 0;
 }
 
+bool hist_next(const struct hist *h, size_t *i, uint64_t *from, uint64_t *to, uint64_t *count)
+{
+	for (; *i < HIST_BUCKETS; (*i)++) {
+		if (!h->bucket[*i])
+			continue;
+		*count = h->bucket[*i];
+		*from = *i ? bucket_last(*i - 1) + 1 : 0;
+		*to = *i == HIST_BUCKETS - 1 ? UINT64_MAX : bucket_last(*i);
+		(*i)++;
+		return true;
+	}
+	return false;
+}
+
 uint64_t hist_percentile(const struct hist *h, double q)
 {
 	double wanted = q * (double)h->count;

@@ -6,6 +6,7 @@
 #ifndef RINGSIDE_VMM_HIST_H
 #define RINGSIDE_VMM_HIST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +25,12 @@ void hist_add(struct hist *h, uint64_t val);
 void hist_merge(struct hist *to, const struct hist *from);
 /* Rounded down; 0 if there are no values. */
 uint64_t hist_mean(const struct hist *h);
+/*
+ * The next bucket from @*i on that holds values: their number in *@count, the least and the
+ * greatest it can hold in *@from and *@to (UINT64_MAX: no end).  Returns false if there is none;
+ * *@i is moved behind it.  Start with 0.
+ */
+bool hist_next(const struct hist *h, size_t *i, uint64_t *from, uint64_t *to, uint64_t *count);
 /* The smallest value that a share @q (0 < q <= 1) of the values do not exceed; 0 if there are none.
  */
 uint64_t hist_percentile(const struct hist *h, double q);

@@ -12,6 +12,7 @@
 #include "vmm/account.h"
 #include "vmm/code.h"
 #include "vmm/firmware.h"
+#include "vmm/host_cpus.h"
 #include "vmm/machine.h"
 #include "vmm/shadow.h"
 #include "vmm/symbols.h"
@@ -76,6 +77,18 @@ static int add_vcpu(struct instance *in, unsigned id)
 	return v->account ? 0 : -ENOMEM;
 }
 
+/*
+ * A trap per PAUSE costs microseconds; a spinner that keeps the lock's holder from its CPU costs a
+ * time slice.  The latter is to be feared as soon as the virtual CPUs can fill the host.
+ */
+static bool pause_traps(const struct run_options *o)
+{
+	if (o->pause != PAUSE_AUTO)
+		return o->pause == PAUSE_TRAP;
+	return o->vcpus > 1 &&
+	       o->vcpus >= (o->dispatch.pcpus ? o->dispatch.pcpus : host_cpu_count());
+}
+
 static int make_vm(struct instance *in)
 {
 	const struct run_options *o = in->opt;
@@ -90,6 +103,7 @@ static int make_vm(struct instance *in)
 	vm->worlds = o->worlds;
 	vm->lookahead = o->lookahead;
 	vm->tsc_trap = o->tsc_trap;
+	vm->pause_trap = pause_traps(o);
 	vm->cpuid_mask = o->cpuid_mask;
 	in->trace = trace_new(o->trace_file, o->trace_format, err, sizeof(err));
 	if (!in->trace)

@@ -185,6 +185,23 @@ static void add_u64(struct json_object *o, const char *key, uint64_t val)
 	json_object_object_add(o, key, json_object_new_int64((int64_t)val));
 }
 
+/* [[from, to, count], ...] of the buckets that are not empty; the last one's @to is null. */
+static struct json_object *buckets_json(const struct hist *h)
+{
+	struct json_object *a = json_object_new_array(), *b;
+	uint64_t from, to, count;
+
+	for (size_t i = 0; hist_next(h, &i, &from, &to, &count);) {
+		b = json_object_new_array();
+		json_object_array_add(b, json_object_new_int64((int64_t)from));
+		json_object_array_add(b,
+				      to == UINT64_MAX ? NULL : json_object_new_int64((int64_t)to));
+		json_object_array_add(b, json_object_new_int64((int64_t)count));
+		json_object_array_add(a, b);
+	}
+	return a;
+}
+
 static struct json_object *row_json(const struct irq_counts *n, const struct hist *h,
 				    enum irq_path path)
 {
@@ -204,6 +221,7 @@ static struct json_object *row_json(const struct irq_counts *n, const struct his
 	add_u64(l, "p90_ns", hist_percentile(h, 0.9));
 	add_u64(l, "p99_ns", hist_percentile(h, 0.99));
 	add_u64(l, "max_ns", h->max);
+	json_object_object_add(l, "buckets_ns", buckets_json(h));
 	json_object_object_add(o, "latency", l);
 	return o;
 }

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* State of a virtual CPU: reset, faults, kick.  The loop that runs it is in run.c. */
 #include <linux/futex.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "vmm/engine.h"
+#include "vmm/sched/dispatch.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
+
+#define SPIN_YIELDS 16u    /* pauses in one place before it sleeps */
+#define SPIN_NAP_NS 50000u /* the host's timer slack is as much again */
 
 /* SDM Vol. 3A, "Processor State After Reset" (9.1.1), table 9-1. */
 void vcpu_reset(struct vcpu *v)
@@ -63,6 +68,32 @@ int vcpu_fault(struct vcpu *v, unsigned vector, bool has_error, uint32_t error)
 	v->fault =
 		(struct event){ .vector = (uint8_t)vector, .has_error = has_error, .error = error };
 	return EMU_FAULT;
+}
+
+/*
+ * With a dispatcher another vCPU gets the pCPU.  A vCPU with a thread of its own yields, which is
+ * enough if the one that is waited for has just lost its CPU; who goes on spinning sleeps a little,
+ * until a kick: the host gives a yielding thread the CPU again before others have had their slice.
+ */
+void vcpu_spin_hint(struct vcpu *v)
+{
+	const struct timespec nap = { .tv_nsec = SPIN_NAP_NS };
+
+	if (v->dispatch) {
+		dispatch_spin(v);
+		return;
+	}
+	if (v->spin_eip != v->regs.eip)
+		v->spin_count = 0;
+	v->spin_eip = v->regs.eip;
+	if (++v->spin_count <= SPIN_YIELDS) {
+		sched_yield();
+		return;
+	}
+	atomic_store(&v->state, VCPU_BLOCKED);
+	if (!atomic_load(&v->kicked))
+		syscall(SYS_futex, &v->kicked, FUTEX_WAIT_PRIVATE, 0, &nap, NULL, 0);
+	atomic_store(&v->state, VCPU_RUNNING);
 }
 
 void vcpu_kick(struct vcpu *v)

@@ -87,7 +87,8 @@ struct vcpu {
 	uint32_t tlb_gen;            /* counts what flushes the TLB; shadow.c compares */
 	uint16_t taken;              /* run.c: 1 + the vector just injected from outside; 0: none */
 	bool step_original;          /* run.c: the next run executes one unpatched instruction */
-	_Atomic bool irq_pending;    /* hint: an interrupt controller may have something for us */
+	uint32_t spin_eip, spin_count; /* vcpu_spin_hint(): where, and how often running */
+	_Atomic bool irq_pending;      /* hint: an interrupt controller may have something for us */
 	_Atomic bool nmi_pending;
 	_Atomic uint32_t ipi;    /* VCPU_INIT, VCPU_SIPI | vector: not yet taken */
 	bool wait_sipi;          /* an application processor between INIT and SIPI */
@@ -151,6 +152,12 @@ static inline bool vcpu_takes_interrupt(const struct vcpu *v)
  */
 void vcpu_init_ipi(struct vcpu *v);
 void vcpu_sipi(struct vcpu *v, uint8_t vector);
+
+/*
+ * @v waits for another vCPU in a loop with PAUSE: let somebody else have the CPU.  The vCPU's
+ * thread, no lock held.
+ */
+void vcpu_spin_hint(struct vcpu *v);
 
 /* Ask the vCPU to look at its pending work soon.  Any thread, any lock held or not. */
 void vcpu_kick(struct vcpu *v);

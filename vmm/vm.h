@@ -68,6 +68,7 @@ struct vm {
 	_Atomic int end;   /* enum vm_end */
 	int status;        /* exit status of the guest */
 	bool tsc_trap;     /* --tsc=trap: rdtsc is emulated from the first on */
+	bool pause_trap;   /* --pause: the scanner patches PAUSE; set before the first run */
 	bool lookahead;    /* --lookahead: emulate runs of sensitive instructions on one trap */
 	_Atomic unsigned death_vcpu;  /* 1 + whose doing it was, for the report; 0: nobody's */
 	char death[512];              /* one sentence, for VM_KILLED and VM_HOST_FAIL */

@@ -300,10 +300,11 @@ int emu_mwait(struct vcpu *v, const struct insn *in)
 	return vcpu_ud(v);
 }
 
+/* Traps only where the scanner was told to patch it (--pause). */
 int emu_pause(struct vcpu *v, const struct insn *in)
 {
-	(void)v;
 	(void)in;
+	vcpu_spin_hint(v);
 	return EMU_OK;
 }
 
