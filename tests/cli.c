@@ -108,6 +108,7 @@ Test(cli, an_image_alone_has_defaults)
 	cr_assert_eq(a.o.stats, STATS_NONE);
 	cr_assert_eq(a.o.timeout_ns, 0);
 	cr_assert_eq(a.o.handoff, 0);
+	cr_assert_eq(a.o.pause, PAUSE_AUTO);
 	cr_assert_eq(a.o.worlds, 0);
 	cr_assert_not(a.o.tsc_trap);
 	cr_assert_not(a.o.cpuid_show);
@@ -123,7 +124,7 @@ Test(cli, every_option_is_taken)
 			       "--module", "m1,x,y", "--module=m2", "--engine", "world",
 			       "--stats-file", "s", "--trace", "t", "--trace-format=chrome",
 			       "--timeout", "1.5", "--debugcon", "d", "--handoff", "spin",
-			       "--worlds", "256", "--tsc=trap", "--cpuid", "-fma,-sse2"),
+			       "--worlds", "256", "--tsc=trap", "--pause", "native", "--cpuid", "-fma,-sse2"),
 		     0, "%s", a.err);
 	cr_assert_str_eq(a.o.image, "k.elf");
 	cr_assert_eq(a.o.ram_len, 128u << 20);
@@ -140,6 +141,7 @@ Test(cli, every_option_is_taken)
 	cr_assert_eq(a.o.timeout_ns, 1500000000u);
 	cr_assert_str_eq(a.o.debugcon, "d");
 	cr_assert_eq(a.o.handoff, 2);
+	cr_assert_eq(a.o.pause, PAUSE_NATIVE);
 	cr_assert_eq(a.o.worlds, 256);
 	cr_assert(a.o.tsc_trap);
 	cr_assert_not(a.o.cpuid_show);
@@ -231,6 +233,7 @@ Test(cli, every_usage_error_is_status_2, .timeout = 60)
 		{ { "run", "a", "--trace-format", "csv" }, "csv: it can be text or chrome" },
 		{ { "run", "a", "--trace-format", "chrome" }, "without --trace" },
 		{ { "run", "a", "--handoff", "slow" }, "slow: it can be auto, share or spin" },
+		{ { "run", "a", "--pause", "yes" }, "yes: it can be auto, native or trap" },
 		{ { "run", "a", "--worlds", "0" }, "--worlds 0: it is a number from 1 to 256" },
 		{ { "run", "a", "--worlds", "257" }, "--worlds 257" },
 		{ { "run", "a", "--worlds", "-1" }, "--worlds -1" },
