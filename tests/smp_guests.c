@@ -128,7 +128,7 @@ Test(smp_guests, eight_vcpus_pass_a_ticket_lock_on, .timeout = 180)
 	on_qemu("ticket", "8", "8");
 }
 
-/* auto: eight vCPUs are no fewer than the CPUs of the machines we test on; one waits for nobody. */
+/* auto: where there are more vCPUs than CPUs; one waits for nobody. */
 Test(smp_guests, pause_traps_by_itself_where_vcpus_compete, .timeout = 180)
 {
 	static struct child c;

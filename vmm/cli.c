@@ -55,7 +55,7 @@ static const struct argp_option run_option_table[] = {
 	  0 },
 	{ "pause", KEY_PAUSE, "auto|native|trap", 0,
 	  "pause runs natively, or traps and lets another run; auto (the default): traps if there "
-	  "are several virtual CPUs and no fewer than CPUs",
+	  "are more virtual CPUs than CPUs to run them",
 	  0 },
 	{ "smp", KEY_SMP, "N", 0, "Virtual CPUs, 1 to 8; default 1", 0 },
 	{ "pcpus", KEY_PCPUS, "N", 0,

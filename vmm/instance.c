@@ -86,7 +86,7 @@ static bool pause_traps(const struct run_options *o)
 	if (o->pause != PAUSE_AUTO)
 		return o->pause == PAUSE_TRAP;
 	return o->vcpus > 1 &&
-	       o->vcpus >= (o->dispatch.pcpus ? o->dispatch.pcpus : host_cpu_count());
+	       o->vcpus > (o->dispatch.pcpus ? o->dispatch.pcpus : host_cpu_count());
 }
 
 static int make_vm(struct instance *in)
