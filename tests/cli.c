@@ -68,7 +68,7 @@ Test(cli, seconds)
 
 /* ---- the arguments of run ---- */
 
-#define CLI_ARGS 28
+#define CLI_ARGS 40
 
 /* argp reorders what it gets, and modules are cut at the comma: copies. */
 struct cli_args {
