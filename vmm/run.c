@@ -206,8 +206,8 @@ static int look_ahead(struct vcpu *v)
 
 		/* Whatever is to happen before the next instruction needs the loop. */
 		if (atomic_load(&v->kicked) || vcpu_takes_nmi(v) || vcpu_takes_interrupt(v) ||
-		    v->halted || v->shutdown || v->step_original || v->sh.sti_shadow || v->sh.movss_shadow ||
-		    (v->regs.eflags & FL_TF) || !code_at_patch(v))
+		    v->halted || v->shutdown || v->step_original || v->sh.sti_shadow ||
+		    v->sh.movss_shadow || (v->regs.eflags & FL_TF) || !code_at_patch(v))
 			return 0;
 		seen = tsc_read();
 		len = code_fetch(v, v->regs.eip, code, sizeof(code));
