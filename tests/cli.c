@@ -124,7 +124,8 @@ Test(cli, every_option_is_taken)
 			       "--module", "m1,x,y", "--module=m2", "--engine", "world",
 			       "--stats-file", "s", "--trace", "t", "--trace-format=chrome",
 			       "--timeout", "1.5", "--debugcon", "d", "--handoff", "spin",
-			       "--worlds", "256", "--tsc=trap", "--pause", "native", "--cpuid", "-fma,-sse2"),
+			       "--worlds", "256", "--tsc=trap", "--pause", "native", "--cpuid",
+			       "-fma,-sse2"),
 		     0, "%s", a.err);
 	cr_assert_str_eq(a.o.image, "k.elf");
 	cr_assert_eq(a.o.ram_len, 128u << 20);

@@ -46,8 +46,8 @@ struct run_options {
 	struct cpuid_mask cpuid_mask;
 	bool cpuid_show; /* print what CPUID says, start nothing */
 	enum pause_mode pause;
-	bool tsc_trap;   /* rdtsc is emulated from the first on */
-	bool display;    /* show the VGA text screen, type on the keyboard */
+	bool tsc_trap; /* rdtsc is emulated from the first on */
+	bool display;  /* show the VGA text screen, type on the keyboard */
 	struct assign_config assign[ASSIGN_MAX];
 	unsigned assigns;
 	bool help; /* asked for help: nothing else is set */
