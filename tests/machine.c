@@ -364,14 +364,14 @@ Test(machine, a_uart_interrupt_reaches_the_vcpu_through_pic_and_lint0)
 	cr_expect_not(atomic_load(&mach_v->irq_pending));
 }
 
-Test(machine, the_lapic_comes_before_the_pic)
+Test(machine, the_pic_comes_before_the_lapic)
 {
 	mach_program_pic();
 	mach_outb(COM1 + 4, 0x08);
 	mach_outb(COM1 + 1, 0x02);
 	machine_mmio_write(&mach_vm, mach_v, LAPIC_BASE + 0x300, 4, 0x00040041); /* self-IPI */
-	cr_expect_eq(machine_ack_interrupt(&mach_vm, mach_v), 0x41);
 	cr_expect_eq(machine_ack_interrupt(&mach_vm, mach_v), 0x24);
+	cr_expect_eq(machine_ack_interrupt(&mach_vm, mach_v), 0x41);
 	cr_expect_eq(machine_ack_interrupt(&mach_vm, mach_v), -1);
 }
 

@@ -39,8 +39,9 @@ void machine_stop(struct vm *vm);
 void machine_destroy(struct vm *vm);
 
 /*
- * What interrupt should @v take now?  Acknowledges it at its controller: LAPIC first, then PIC
- * through ExtINT.  Call only when the vCPU can take it (IF set, no shadow).
+ * What interrupt should @v take now?  Acknowledges it at its controller: the PIC, if its ExtINT
+ * reaches
+ * @v, then the LAPIC.  Call only when the vCPU can take it (IF set, no shadow).
  * Returns the vector, or -1.  Takes the device lock.
  */
 int machine_ack_interrupt(struct vm *vm, struct vcpu *v);

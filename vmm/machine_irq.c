@@ -291,10 +291,14 @@ int machine_ack_interrupt(struct vm *vm, struct vcpu *v)
 
 	vm_lock(vm);
 	lapic_posted_take(v->lapic);
-	if (lapic_pending(v->lapic) >= 0)
-		vector = lapic_ack(v->lapic);
-	else if (pic_pending(m->pic) && extint_reaches(m, v))
+	/*
+	 * ExtINT goes to the processor core directly, past the IRR: SDM Vol. 3A, 10.8.1.  Which of
+	 * two that wait comes first the manual leaves open; this is QEMU's and KVM's order.
+	 */
+	if (pic_pending(m->pic) && extint_reaches(m, v))
 		vector = ack_pic(m, v);
+	else if (lapic_pending(v->lapic) >= 0)
+		vector = lapic_ack(v->lapic);
 	update_hint(m, v);
 	vm_unlock(vm);
 	return vector;
