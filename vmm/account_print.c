@@ -140,8 +140,8 @@ static void print_times_row(const char *who, const struct account_times *t, FILE
 
 static void print_times(const struct vm *vm, const struct account *sum, FILE *f)
 {
-	fprintf(f, "%-9s %18s %18s %18s %18s %18s\n", "time, ms", "guest", "hand-off",
-		"handling", "blocked", "ready");
+	fprintf(f, "%-9s %18s %18s %18s %18s %18s\n", "time, ms", "guest", "hand-off", "handling",
+		"blocked", "ready");
 	for (unsigned i = 0; i < vm->vcpus; i++) {
 		char who[16];
 

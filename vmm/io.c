@@ -157,7 +157,9 @@ static void io_output(struct machine *m)
 static void io_drain(struct machine *m, struct console_out *o)
 {
 	int end = atomic_load(&m->vm->end);
-	int patience = m->cfg.console_lossy || end == VM_STOPPED || end == VM_TIMEOUT ? DRAIN_PATIENCE_MS : -1;
+	int patience = m->cfg.console_lossy || end == VM_STOPPED || end == VM_TIMEOUT
+			       ? DRAIN_PATIENCE_MS
+			       : -1;
 
 	while (o->count) {
 		struct pollfd p = { .fd = o->fd, .events = POLLOUT };
