@@ -108,7 +108,7 @@ static struct script scripts[] = {
 	{ "script=hello;hello a bc", GOOD,
 	  "hello from process 2\nhello from process 3\nargument 1: a\nargument 2: bc\n" },
 	{ "script=help", GOOD,
-	  "programs: burn crash forktest hello kill lazy primes ps sh sleep spin\n" },
+	  "programs: burn crash forktest hello kill lazy primes ps sh sleep spin stress\n" },
 	{ "script=primes 50;primes 100000", GOOD,
 	  "2 3 5 7 11 13 17 19 23 29 31 37 41 43 47 \n15 primes below 50, the last is 47\n"
 	  "9592 primes below 100000, the last is 99991\n" },

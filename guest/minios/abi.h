@@ -26,6 +26,11 @@ enum syscall {
 	SYS_PROCESS, /* (slot, struct process_info *): for ps */
 	SYS_PROGRAM, /* (index, char name[NAME_MAX]): for help */
 	SYS_FRAMES,  /* (): free page frames */
+	SYS_THREAD,  /* (eip, esp): a child in the same address space that begins there; its pid */
+	SYS_SLEEPON, /* (uint32_t *word, value): if it is still that, block until SYS_WAKE */
+	SYS_WAKE,    /* (uint32_t *word, count): at most so many of those; how many there were */
+	SYS_RENEW,   /* (address): give its page back; the next touch finds a new one */
+	SYS_CPUS,    /* (): how many processors there are */
 	SYS_COUNT
 };
 
@@ -58,6 +63,7 @@ struct process_info {
 	uint32_t ticks;           /* of the clock that came while it ran */
 	char waits_for[NAME_MAX]; /* if blocked */
 	char name[NAME_MAX];
+	int cpu; /* that it runs on, or ran on last */
 };
 
 #endif

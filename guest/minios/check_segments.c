@@ -46,7 +46,7 @@ static const char *check_gdt(void)
 {
 	/* gdt_init() has loaded CS, DS, ES, SS; that we are here says that they work.  So: again.
 	 */
-	gdt_init();
+	gdt_init(0);
 	window[0] = 0xabcd;
 	return window[0] == 0xabcd ? NULL : why("data segment does not work");
 }

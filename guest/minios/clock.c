@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The clock: the local APIC's timer, a hundred times a second.  It ends time slices and wakes up
- * sleepers.
+ * The clock: the local APIC's timer, a hundred times a second.  It ends time slices, and that of
+ * the first processor also keeps the time and wakes up sleepers.
+ *
+ * Each processor has one.  On one that rests it stops at its next tick, but for the first's.
  *
  * How fast that timer counts is different on every machine, so first measure it against one whose
  * speed is known since 1981: the 8254.
@@ -12,6 +14,8 @@
 #define LVT_MASKED 0x10000u
 
 volatile uint32_t clock_ticks;
+struct lock clock_lock = { .rank = RANK_CLOCK, .name = "clock" };
+static uint32_t period; /* what the timer counts in a tick */
 static volatile unsigned pit_ticks;
 
 static void on_pit(struct frame *f)
@@ -43,20 +47,34 @@ static uint32_t measure(void)
 	return 0xffffffff - left;
 }
 
-static void on_tick(struct frame *f)
+static void advance(void)
 {
-	LAPIC_REG(LAPIC_EOI) = 0;
+	lock_take(&clock_lock);
 	clock_ticks++;
 	for (unsigned i = 0; i < PROCESSES; i++) {
 		struct process *p = process_slot(i);
 		/* The difference, not the two: the count may wrap in between. */
-		if (p->state == BLOCKED && p->channel == &p->wake_at &&
-		    (int32_t)(clock_ticks - p->wake_at) >= 0)
-			p->state = READY;
+		if (p->channel == &p->wake_at && (int32_t)(clock_ticks - p->wake_at) >= 0)
+			process_wake(p, &p->wake_at);
 	}
-	/* The kernel itself is interrupted only in schedule(), when there is nobody to run. */
-	if (!from_user(f))
+	lock_drop(&clock_lock);
+}
+
+static void on_tick(struct frame *f)
+{
+	struct cpu *c = this_cpu();
+	LAPIC_REG(LAPIC_EOI) = 0;
+	c->ticks++;
+	if (c->number == 0)
+		advance();
+	/* The kernel itself is interrupted only in rest(), when there is nobody to run. */
+	if (!from_user(f)) {
+		if (c->number && c->resting) {
+			lapic_timer_stop();
+			c->ticking = false;
+		}
 		return;
+	}
 	current->ticks++;
 	if (--current->slice == 0)
 		yield();
@@ -64,9 +82,15 @@ static void on_tick(struct frame *f)
 		process_exit(STATUS_KILLED);
 }
 
+void clock_start(void)
+{
+	this_cpu()->ticking = true;
+	lapic_timer(true, period);
+}
+
 void clock_init(void)
 {
-	uint32_t count = measure();
+	period = measure();
 	trap_handle(VEC_TIMER, on_tick);
-	lapic_timer(true, count);
+	clock_start();
 }

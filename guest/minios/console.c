@@ -31,6 +31,8 @@ enum {
 
 static volatile char ring[256];
 static volatile unsigned ring_in, ring_out; /* ever growing; modulo the size on use */
+struct lock keys_lock = { .rank = RANK_KEYS, .name = "keys" };           /* of the ring */
+static struct lock output = { .rank = RANK_CONSOLE, .name = "console" }; /* of the transmitter */
 
 void console_init(void)
 {
@@ -57,6 +59,7 @@ void console_share(void (*wait)(void), void (*came)(void))
 static void on_com1(struct frame *f)
 {
 	(void)f;
+	lock_take(&keys_lock);
 	while (inb(UART_LSR) & LSR_DATA) {
 		if (ring_in - ring_out == sizeof(ring)) {
 			outb(UART_IER, 0); /* the rest stays in the UART until there is room */
@@ -68,6 +71,7 @@ static void on_com1(struct frame *f)
 	pic_eoi(IRQ_COM1);
 	if (key_came)
 		key_came();
+	lock_drop(&keys_lock);
 }
 
 void console_enable_input(void)
@@ -81,6 +85,7 @@ static char getc(void)
 {
 	uint32_t flags = irq_save();
 	char c;
+	lock_take(&keys_lock);
 	while (ring_in == ring_out)
 		wait_for_key();
 	c = ring[ring_out++ % sizeof(ring)];
@@ -88,15 +93,29 @@ static char getc(void)
 		full = false;
 		outb(UART_IER, IER_DATA);
 	}
+	lock_drop(&keys_lock);
 	irq_restore(flags);
 	return c;
 }
 
-void putc(char c)
+static void transmit(char c)
 {
 	while (!(inb(UART_LSR) & LSR_THRE))
 		;
 	outb(UART_DATA, (uint8_t)c);
+}
+
+void console_write(const char *buf, size_t size)
+{
+	lock_take(&output);
+	while (size--)
+		transmit(*buf++);
+	lock_drop(&output);
+}
+
+void putc(char c)
+{
+	console_write(&c, 1);
 }
 
 void read_line(char *buf, size_t size)
@@ -127,6 +146,16 @@ void print(const char *fmt, ...)
 	__builtin_va_start(ap, fmt);
 	format(buf, sizeof(buf), fmt, ap);
 	__builtin_va_end(ap);
+	console_write(buf, strlen(buf));
+}
+
+void print_anyhow(const char *fmt, ...)
+{
+	char buf[512];
+	__builtin_va_list ap;
+	__builtin_va_start(ap, fmt);
+	format(buf, sizeof(buf), fmt, ap);
+	__builtin_va_end(ap);
 	for (const char *p = buf; *p; p++)
-		putc(*p);
+		transmit(*p);
 }

@@ -36,26 +36,27 @@ static uint32_t push_args(const char *args, unsigned count)
 int exec(const char *name, const char *args, unsigned count)
 {
 	const struct program *program = program_find(name);
-	struct space fresh, old = current->space;
+	struct space *fresh, *old = current->space;
 	struct frame *f = process_frame(current);
 	const char *reason;
 	uint32_t entry;
 
 	if (!program)
 		return ERR_ABSENT;
-	if (!space_init(&fresh))
+	fresh = space_new();
+	if (!fresh)
 		return ERR_MEMORY;
-	reason = elf_load(program, &fresh, &entry);
+	reason = elf_load(program, fresh, &entry);
 	if (reason) {
 		print("%s: %s\n", name, reason);
-		space_free(&fresh);
+		space_leave(fresh);
 		return ERR_FORMAT;
 	}
 	/* No way back from here. */
 	current->space = fresh;
-	paging_use(fresh.dir);
-	if (old.dir)
-		space_free(&old);
+	space_use(fresh);
+	if (old)
+		space_leave(old);
 	copy_name(current->name, sizeof(current->name), program->name);
 	memset(f, 0, sizeof(*f));
 	f->eip = entry;

@@ -37,11 +37,11 @@ static void on_fault(struct frame *f)
 	const char *name = names[f->vector] ? names[f->vector] : "unknown exception";
 	uint32_t va = READ_CR(2);
 	/* The kernel touches user memory for a system call, which has checked that it may. */
-	bool for_process = current && va >= USER_BASE && va < USER_END;
+	bool for_process = current->space && va >= USER_BASE && va < USER_END;
 
 	if (f->vector == PAGE_FAULT && (from_user(f) || for_process)) {
 		bool write = f->error & PF_WRITE;
-		const char *reason = space_fault(&current->space, va, write);
+		const char *reason = space_fault(current->space, va, write);
 		const char *what = write ? "write to" : va == f->eip ? "jump to" : "read of";
 		if (!reason)
 			return;

@@ -14,6 +14,7 @@
 static uint16_t owners[FRAMES_MAX];
 static uint32_t first, last, next; /* frame numbers: address / 4096; last is one behind */
 static uint32_t free_count;
+static struct lock lock = { .rank = RANK_FRAMES, .name = "frames" };
 
 void frames_init(uint32_t begin, uint32_t end)
 {
@@ -26,33 +27,50 @@ void frames_init(uint32_t begin, uint32_t end)
 
 uint32_t frame_alloc(void)
 {
-	if (!free_count)
+	uint32_t pa;
+	lock_take(&lock);
+	if (!free_count) {
+		lock_drop(&lock);
 		return 0;
+	}
 	/* Search onwards from the last success: a full search from the start would be slow. */
 	while (owners[next])
 		next = next + 1 < last ? next + 1 : first;
 	owners[next] = 1;
 	free_count--;
+	pa = next * PAGE_SIZE;
+	lock_drop(&lock);
 	/* Never hand out what another process left there. */
-	memset((void *)(next * PAGE_SIZE), 0, PAGE_SIZE);
-	return next * PAGE_SIZE;
+	memset((void *)pa, 0, PAGE_SIZE);
+	return pa;
 }
 
 void frame_share(uint32_t pa)
 {
+	lock_take(&lock);
 	owners[pa / PAGE_SIZE]++;
+	lock_drop(&lock);
 }
 
 void frame_release(uint32_t pa)
 {
 	uint32_t n = pa / PAGE_SIZE;
+	bool shared;
+	lock_take(&lock);
 	if (n < first || n >= last || !owners[n])
 		panic("frame %x released, but not in use", pa);
-	if (--owners[n])
+	shared = owners[n] > 1;
+	if (shared)
+		owners[n]--;
+	lock_drop(&lock);
+	if (shared)
 		return;
-	free_count++;
-	/* Junk: who still uses the frame now shall notice soon. */
+	/* Ours alone still.  Junk: who goes on using the frame shall notice soon. */
 	memset((void *)pa, 0xa5, PAGE_SIZE);
+	lock_take(&lock);
+	owners[n] = 0;
+	free_count++;
+	lock_drop(&lock);
 }
 
 bool frame_is_shared(uint32_t pa)

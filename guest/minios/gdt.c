@@ -30,7 +30,11 @@ struct table_register {
 	uint32_t base;
 } __attribute__((packed));
 
-static struct descriptor gdt[12], ldt[1];
+/*
+ * A table for each processor, because LTR marks a TSS as busy and each needs its own: the stacks
+ * for traps are in there.  The rest of the tables is the same.
+ */
+static struct descriptor gdt[CPUS_MAX][12], ldt[1];
 
 /*
  * The task state segment, of which only this matters to a kernel that switches tasks by itself:
@@ -39,7 +43,7 @@ static struct descriptor gdt[12], ldt[1];
  * Source: SDM Vol. 3A, "Task-State Segment (TSS)" (7.2.1).
  */
 enum { TSS_ESP0 = 1, TSS_SS0 = 2, TSS_IO_MAP = 25 };
-static uint32_t tss[26];
+static uint32_t tss[CPUS_MAX][26];
 
 /* @limit in bytes - 1; above 1 MiB it is counted in pages, so its low 12 bits must be ones. */
 static struct descriptor describe(uint32_t base, uint32_t limit, uint8_t access, bool big)
@@ -61,7 +65,7 @@ static struct descriptor describe(uint32_t base, uint32_t limit, uint8_t access,
 
 void gdt_set_window(uint32_t base, uint32_t limit)
 {
-	gdt[SEL_WINDOW / 8] = describe(base, limit, ACCESS_FRESH, true);
+	gdt[0][SEL_WINDOW / 8] = describe(base, limit, ACCESS_FRESH, true);
 }
 
 void ldt_set_window(uint32_t base, uint32_t limit)
@@ -72,38 +76,40 @@ void ldt_set_window(uint32_t base, uint32_t limit)
 uint8_t gdt_access(enum selector sel)
 {
 	/* The CPU changes descriptors behind the compiler's back. */
-	return ((volatile struct descriptor *)gdt)[sel / 8].access;
+	return ((volatile struct descriptor *)gdt[0])[sel / 8].access;
 }
 
-void tss_init(void)
+void tss_init(unsigned cpu)
 {
-	tss[TSS_SS0] = SEL_DATA;
+	tss[cpu][TSS_SS0] = SEL_DATA;
 	/*
 	 * A clear bit in the I/O permission bitmap allows a port to everyone, so a bitmap at offset
 	 * 0 of a TSS full of zeroes would allow hundreds of them.  One that begins behind the end
 	 * allows none.
 	 */
-	tss[TSS_IO_MAP] = sizeof(tss) << 16;
+	tss[cpu][TSS_IO_MAP] = sizeof(tss[0]) << 16;
 	__asm__ volatile("ltr %w0" : : "r"(SEL_TSS) : "memory");
 }
 
-void tss_set_stack(uint32_t top)
+void tss_set_stack(unsigned cpu, uint32_t top)
 {
-	((volatile uint32_t *)tss)[TSS_ESP0] = top; /* the CPU reads it, the compiler sees no one */
+	/* The CPU reads it, the compiler sees no one. */
+	((volatile uint32_t *)tss[cpu])[TSS_ESP0] = top;
 }
 
-void gdt_init(void)
+void gdt_init(unsigned cpu)
 {
-	struct table_register gdtr = { sizeof(gdt) - 1, (uint32_t)gdt };
+	struct descriptor *t = gdt[cpu];
+	struct table_register gdtr = { sizeof(gdt[0]) - 1, (uint32_t)t };
 
-	gdt[SEL_CODE / 8] = describe(0, 0xffffffff, ACCESS_CODE, true);
-	gdt[SEL_DATA / 8] = describe(0, 0xffffffff, ACCESS_DATA, true);
-	gdt[SEL_USER_CODE / 8] = describe(0, 0xffffffff, ACCESS_USER_CODE, true);
-	gdt[SEL_USER_DATA / 8] = describe(0, 0xffffffff, ACCESS_USER_DATA, true);
-	gdt[SEL_ABSENT / 8] = describe(0, 0xffffffff, ACCESS_ABSENT, true);
-	gdt[SEL_TSS / 8] = describe((uint32_t)tss, sizeof(tss) - 1, ACCESS_TSS, false);
-	gdt[SEL_LDT / 8] = describe((uint32_t)ldt, sizeof(ldt) - 1, ACCESS_LDT, false);
-	gdt[SEL_CODE2 / 8] = describe(0, 0xffffffff, ACCESS_CODE, true);
+	t[SEL_CODE / 8] = describe(0, 0xffffffff, ACCESS_CODE, true);
+	t[SEL_DATA / 8] = describe(0, 0xffffffff, ACCESS_DATA, true);
+	t[SEL_USER_CODE / 8] = describe(0, 0xffffffff, ACCESS_USER_CODE, true);
+	t[SEL_USER_DATA / 8] = describe(0, 0xffffffff, ACCESS_USER_DATA, true);
+	t[SEL_ABSENT / 8] = describe(0, 0xffffffff, ACCESS_ABSENT, true);
+	t[SEL_TSS / 8] = describe((uint32_t)tss[cpu], sizeof(tss[0]) - 1, ACCESS_TSS, false);
+	t[SEL_LDT / 8] = describe((uint32_t)ldt, sizeof(ldt) - 1, ACCESS_LDT, false);
+	t[SEL_CODE2 / 8] = describe(0, 0xffffffff, ACCESS_CODE, true);
 
 	/* A new table means nothing until the registers are loaded again; CS by a far jump. */
 	__asm__ volatile("lgdt	%0\n\t"

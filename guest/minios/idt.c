@@ -40,6 +40,9 @@ void trap_handle(unsigned vector, trap_fn *fn)
 
 void trap_dispatch(struct frame *f)
 {
+	/* Interrupts are off and no user memory is touched while a lock is held: os.h. */
+	if (locks_held())
+		panic("trap %u at %x with %u locks held", f->vector, f->eip, locks_held());
 	if (handler[f->vector]) {
 		handler[f->vector](f);
 	} else if (trap_armed) {
@@ -52,14 +55,19 @@ void trap_dispatch(struct frame *f)
 	}
 }
 
-void idt_init(void)
+void idt_load(void)
 {
 	struct {
 		uint16_t limit;
 		uint32_t base;
 	} __attribute__((packed)) idtr = { sizeof(idt) - 1, (uint32_t)idt };
 
+	__asm__ volatile("lidt %0" : : "m"(idtr));
+}
+
+void idt_init(void)
+{
 	for (unsigned v = 0; v < 256; v++)
 		idt_set_gate(v, GATE_INTERRUPT);
-	__asm__ volatile("lidt %0" : : "m"(idtr));
+	idt_load();
 }

@@ -15,6 +15,8 @@
  *     sh                   a shell on the console
  *     run=PROGRAM ARGS     one program
  *     script=LINE;LINE...  the shell on these lines
+ *     smp-stress=N         no program: the processors test each other, N rounds of everything
+ *     smp-break=N          break rule N of smp_stress.c, to see that it is noticed
  */
 #include "minios.h"
 #include "os.h"
@@ -38,7 +40,8 @@ void panic(const char *fmt, ...)
 	__builtin_va_start(ap, fmt);
 	format(buf, sizeof(buf), fmt, ap);
 	__builtin_va_end(ap);
-	print("panic: %s\n", buf);
+	print_anyhow("panic: %s\n",
+		     buf); /* whoever holds the console's lock may be waiting for us */
 	machine_exit(EXIT_BAD);
 }
 
@@ -111,7 +114,7 @@ void minios_main(uint32_t magic, uint32_t info)
 
 	console_init();
 	boot_init(magic, info);
-	gdt_init();
+	gdt_init(0);
 	idt_init();
 	pic_init();
 	lapic_init();

@@ -11,13 +11,56 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* As many processors as we use; `cpu` below is 0 for the one that booted, then counts up. */
+#define CPUS_MAX 8
+
+/* ---- lock.c: spinlocks, for the operating system on several processors ---- */
+
+/*
+ * The lock order: who holds one of these may only take one further down.  As long as all do, no
+ * circle of waiters can form, and lock_take() panics when one does not.
+ */
+enum lock_rank {
+	RANK_FAMILY = 1, /* process.c: the table, parents and children */
+	RANK_SPACE,      /* space.c: one address space, its page tables */
+	RANK_CLOCK,      /* clock.c: sleepers */
+	RANK_KEYS,       /* console.c: what has been typed */
+	RANK_PROCESS,    /* process.c: the state of one process */
+	RANK_QUEUE,      /* schedule.c: the run queue of one processor */
+	RANK_FLUSH,      /* flush.c: one TLB shootdown at a time */
+	RANK_FRAMES,     /* frames.c */
+	RANK_CONSOLE,    /* console.c: output */
+	RANK_TEST,       /* smp_stress.c */
+};
+
+struct lock {
+	volatile uint32_t taken; /* 0 or 1 */
+	enum lock_rank rank;
+	const char *name;
+	struct cpu *owner; /* if taken */
+};
+
+/* Both do nothing until there are processors to speak of: the self-checks need no locks. */
+void lock_take(struct lock *l);
+void lock_drop(struct lock *l);
+/* How many the processor that we run on holds. */
+unsigned locks_held(void);
+
 /* ---- console.c: COM1, output polled, input by interrupt 4 ---- */
 
 void console_init(void);
 void console_enable_input(void);
 void putc(char c);
+/* These bytes, with none of another processor's in between. */
+void console_write(const char *buf, size_t size);
 void print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/* From now on, wait for a key by calling @wait with interrupts off; call @came when one came. */
+/* The same in an emergency: lock or no lock. */
+void print_anyhow(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/*
+ * From now on, wait for a key by calling @wait and call @came when one came, both with @keys_lock
+ * held and interrupts off.
+ */
+extern struct lock keys_lock;
 void console_share(void (*wait)(void), void (*came)(void));
 /* Wait, asleep, for a line; echoes what is typed; without the newline, always terminated. */
 void read_line(char *buf, size_t size);
@@ -43,15 +86,16 @@ enum selector {
 	LDT_WINDOW = 0x04, /* first entry of the local table (bit 2 set) */
 };
 
-void gdt_init(void);
+/* Each processor has tables of its own, alike but for the TSS. */
+void gdt_init(unsigned cpu);
 /* Point a data segment at [base, base + limit]; the register must be loaded afterwards. */
 void gdt_set_window(uint32_t base, uint32_t limit);
 void ldt_set_window(uint32_t base, uint32_t limit);
 /* The access byte (present, DPL, S, type) of a descriptor in the table. */
 uint8_t gdt_access(enum selector sel);
 /* Load the task register, and say where the stack is for traps that come from user mode. */
-void tss_init(void);
-void tss_set_stack(uint32_t top);
+void tss_init(unsigned cpu);
+void tss_set_stack(unsigned cpu, uint32_t top);
 
 /* ---- idt.c: traps and interrupts ---- */
 
@@ -76,7 +120,9 @@ typedef void trap_fn(struct frame *f);
 /* GATE_SYSCALL has DPL 3: user mode may INT through it.  An INT through the others is #GP there. */
 enum gate { GATE_INTERRUPT = 0x8e, GATE_TRAP = 0x8f, GATE_ABSENT = 0x0e, GATE_SYSCALL = 0xee };
 
+/* One table for all processors; each has to load it. */
 void idt_init(void);
+void idt_load(void);
 void idt_set_gate(unsigned vector, enum gate kind);
 /* Call @fn for @vector; NULL takes it away. */
 void trap_handle(unsigned vector, trap_fn *fn);
@@ -102,6 +148,8 @@ enum {
 	LAPIC_LDR = 0x0d0,
 	LAPIC_SVR = 0x0f0,
 	LAPIC_IRR = 0x200,
+	LAPIC_ICR_LOW = 0x300,
+	LAPIC_ICR_HIGH = 0x310,
 	LAPIC_LVT_TIMER = 0x320,
 	LAPIC_LVT_LINT0 = 0x350,
 	LAPIC_TIMER_INIT = 0x380,
@@ -111,14 +159,30 @@ enum {
 #define LAPIC_BASE   0xfee00000u
 #define LAPIC_REG(r) (*(volatile uint32_t *)(LAPIC_BASE + (r)))
 
-enum { VEC_TIMER = 0x40, VEC_SPURIOUS = 0xff };
+enum {
+	VEC_TIMER = 0x40,
+	VEC_RESCHEDULE = 0x50,
+	VEC_FLUSH,
+	VEC_PING = 0x60, /* + the number of the sender */
+	VEC_SPURIOUS = 0xff
+};
 
 extern volatile unsigned lapic_ticks; /* timer interrupts handled so far */
 void lapic_init(void);
+/* The same for a processor that did not boot: the 8259A pair is not connected to it. */
+void lapic_init_other(void);
 void lapic_timer(bool periodic, uint32_t count);
 void lapic_timer_stop(void);
 /* Is @vector waiting in the interrupt request register? */
 bool lapic_requested(unsigned vector);
+/* Interrupt the processor whose local APIC is @apic_id; @command is the low half of the ICR. */
+enum { IPI_FIXED = 0, IPI_INIT = 0x500, IPI_STARTUP = 0x600, IPI_ASSERT = 0x4000 };
+void lapic_ipi(uint8_t apic_id, uint32_t command);
+
+/* ---- madt.c: which processors there are ---- */
+
+/* Local APIC ids, that of the processor we boot on first; returns how many, at most @max. */
+unsigned madt_processors(uint8_t *apic_id, unsigned max);
 
 /* ---- multiboot.c: what the boot loader told us ---- */
 

@@ -10,12 +10,18 @@
 #include "os.h"
 #include "x86.h"
 
-bool space_init(struct space *s)
+struct space *space_new(void)
 {
-	memset(s, 0, sizeof(*s));
+	struct space *s = (struct space *)frame_alloc();
+	if (!s)
+		return NULL;
 	s->dir = (uint32_t *)frame_alloc();
-	if (!s->dir)
-		return false;
+	if (!s->dir) {
+		frame_release((uint32_t)s);
+		return NULL;
+	}
+	s->lock = (struct lock){ .rank = RANK_SPACE, .name = "space" };
+	s->users = 1;
 	/* The kernel's tables are shared: its half is the same everywhere, and never changes. */
 	memcpy(s->dir, kernel_dir, PAGE_SIZE);
 	s->area[AREA_STACK] = (struct area){
@@ -25,18 +31,20 @@ bool space_init(struct space *s)
 	};
 	s->area[AREA_HEAP].writable = true; /* elf_load() knows where it begins */
 	s->areas = AREA_PROGRAM;
-	return true;
+	return s;
 }
 
-static void drop_page(uint32_t *pte, uint32_t va)
+void space_join(struct space *s)
 {
-	frame_release(*pte & PTE_ADDR);
-	*pte = 0;
-	invlpg(va);
+	__atomic_add_fetch(&s->users, 1, __ATOMIC_SEQ_CST);
 }
 
-void space_free(struct space *s)
+void space_leave(struct space *s)
 {
+	if (__atomic_sub_fetch(&s->users, 1, __ATOMIC_SEQ_CST))
+		return;
+	if (s->cpus)
+		panic("an address space without users is in use, processors %x", s->cpus);
 	for (uint32_t d = USER_BASE >> 22; d < USER_END >> 22; d++) {
 		uint32_t *table = (uint32_t *)(s->dir[d] & PTE_ADDR);
 		if (!(s->dir[d] & PTE_P))
@@ -47,19 +55,29 @@ void space_free(struct space *s)
 		frame_release((uint32_t)table);
 	}
 	frame_release((uint32_t)s->dir);
-	s->dir = NULL;
+	frame_release((uint32_t)s);
 }
 
-bool space_fork(struct space *child, struct space *parent)
+void space_use(struct space *s)
 {
-	uint32_t *dir = (uint32_t *)frame_alloc();
-	if (!dir)
-		return false;
-	*child = *parent;
-	child->dir = dir;
-	memcpy(dir, kernel_dir, PAGE_SIZE);
+	struct cpu *c = this_cpu();
+	struct space *before = c->space;
+	uint32_t bit = 1u << c->number;
+	if (before == s)
+		return;
+	if (s) /* before CR3: flush.c */
+		__atomic_fetch_or(&s->cpus, bit, __ATOMIC_SEQ_CST);
+	paging_use(s ? s->dir : kernel_dir);
+	c->space = s;
+	if (before)
+		__atomic_fetch_and(&before->cpus, ~bit, __ATOMIC_SEQ_CST);
+}
+
+/* Let the child have the pages too, and from now on nobody may write to them. */
+static bool share_pages(uint32_t *dir, uint32_t *parent_dir)
+{
 	for (uint32_t va = USER_BASE; va < USER_END; va += PAGE_SIZE) {
-		uint32_t *from = page_entry(parent->dir, va, false), *to;
+		uint32_t *from = page_entry(parent_dir, va, false), *to;
 		if (!from) {
 			va |= 0x3ff000; /* no table: on to the next, 4 MiB on */
 			continue;
@@ -67,18 +85,34 @@ bool space_fork(struct space *child, struct space *parent)
 		if (!(*from & PTE_P))
 			continue;
 		to = page_entry(dir, va, true);
-		if (!to) {
-			space_free(child);
+		if (!to)
 			return false;
-		}
 		if (*from & PTE_W)
 			*from = (*from & ~PTE_W) | PTE_COW;
 		*to = *from;
 		frame_share(*from & PTE_ADDR);
 	}
-	/* The parent's TLB still says that it may write. */
-	paging_use(parent->dir);
 	return true;
+}
+
+struct space *space_fork(struct space *parent)
+{
+	struct space *child = space_new();
+	bool good;
+	if (!child)
+		return NULL;
+	lock_take(&parent->lock);
+	memcpy(child->area, parent->area, sizeof(child->area));
+	child->areas = parent->areas;
+	child->brk = parent->brk;
+	good = share_pages(child->dir, parent->dir);
+	/* The TLBs still say that the parent, and its threads, may write. */
+	flush_space(parent, USER_BASE, (USER_END - USER_BASE) / PAGE_SIZE);
+	lock_drop(&parent->lock);
+	if (good)
+		return child;
+	space_leave(child);
+	return NULL;
 }
 
 static const struct area *area_of(const struct space *s, uint32_t va)
@@ -104,7 +138,7 @@ static const char *make_page(const struct area *a, uint32_t *pte, uint32_t va)
 }
 
 /* The first write to a page that was shared by fork(). */
-static const char *copy_page(uint32_t *pte, uint32_t va)
+static const char *copy_page(struct space *s, uint32_t *pte, uint32_t va)
 {
 	uint32_t old = *pte & PTE_ADDR, copy;
 	if (frame_is_shared(old)) {
@@ -112,16 +146,18 @@ static const char *copy_page(uint32_t *pte, uint32_t va)
 		if (!copy)
 			return "out of memory";
 		memcpy((void *)copy, (void *)old, PAGE_SIZE);
-		frame_release(old);
 		*pte = copy | PTE_P | PTE_U | PTE_W;
+		/* Our other threads would go on reading the old one. */
+		flush_space(s, va, 1);
+		frame_release(old);
 	} else { /* the others have made their copies, or have ended: it is ours alone */
 		*pte = old | PTE_P | PTE_U | PTE_W;
+		invlpg(va);
 	}
-	invlpg(va);
 	return NULL;
 }
 
-const char *space_fault(struct space *s, uint32_t va, bool write)
+static const char *fault_locked(struct space *s, uint32_t va, bool write)
 {
 	const struct area *a = area_of(s, va);
 	uint32_t *pte;
@@ -135,8 +171,19 @@ const char *space_fault(struct space *s, uint32_t va, bool write)
 	if (!(*pte & PTE_P))
 		return make_page(a, pte, va);
 	if (write && (*pte & PTE_COW))
-		return copy_page(pte, va);
-	return "a fault without a reason"; /* the page is there and allows this */
+		return copy_page(s, pte, va);
+	/* The page is there and allows this: another thread on another processor was faster. */
+	invlpg(va);
+	return NULL;
+}
+
+const char *space_fault(struct space *s, uint32_t va, bool write)
+{
+	const char *reason;
+	lock_take(&s->lock);
+	reason = fault_locked(s, va, write);
+	lock_drop(&s->lock);
+	return reason;
 }
 
 bool space_allows(const struct space *s, uint32_t va, uint32_t len, bool write)
@@ -154,17 +201,58 @@ bool space_allows(const struct space *s, uint32_t va, uint32_t len, bool write)
 	return true;
 }
 
-uint32_t space_brk(struct space *s, uint32_t to)
+/*
+ * Take the pages in [from, to) away.  Three steps: make them absent, but note where they are; see
+ * to it that no TLB has them any more; then, and only then, let others have the frames.
+ */
+static void drop_pages(struct space *s, uint32_t from, uint32_t to)
+{
+	for (uint32_t va = from; va < to; va += PAGE_SIZE) {
+		uint32_t *pte = page_entry(s->dir, va, false);
+		if (pte && (*pte & PTE_P))
+			*pte = (*pte & PTE_ADDR) | PTE_DROPPED;
+	}
+	if (from < to)
+		flush_space(s, from, (to - from) / PAGE_SIZE);
+	for (uint32_t va = from; va < to; va += PAGE_SIZE) {
+		uint32_t *pte = page_entry(s->dir, va, false);
+		if (!pte || !(*pte & PTE_DROPPED))
+			continue;
+		frame_release(*pte & PTE_ADDR);
+		*pte = 0;
+	}
+}
+
+static uint32_t brk_locked(struct space *s, uint32_t to)
 {
 	struct area *heap = &s->area[AREA_HEAP];
 	if (to < heap->start || to > HEAP_END)
 		return s->brk;
-	for (uint32_t va = page_up(to); va < heap->end; va += PAGE_SIZE) {
-		uint32_t *pte = page_entry(s->dir, va, false);
-		if (pte && (*pte & PTE_P))
-			drop_page(pte, va);
-	}
+	drop_pages(s, page_up(to), heap->end);
 	heap->end = page_up(to);
 	s->brk = to;
 	return to;
+}
+
+uint32_t space_brk(struct space *s, uint32_t to)
+{
+	lock_take(&s->lock);
+	to = brk_locked(s, to);
+	lock_drop(&s->lock);
+	return to;
+}
+
+void space_renew(struct space *s, uint32_t va)
+{
+	lock_take(&s->lock);
+	drop_pages(s, page_down(va), page_down(va) + PAGE_SIZE);
+	lock_drop(&s->lock);
+}
+
+const uint32_t *space_word(struct space *s, uint32_t va)
+{
+	const uint32_t *pte = page_entry(s->dir, va, false);
+	if (!pte || !(*pte & PTE_P))
+		return NULL;
+	return (const uint32_t *)((*pte & PTE_ADDR) + va % PAGE_SIZE);
 }

@@ -19,9 +19,22 @@ switch_stack:
 	pushl	%edi
 	movl	%esp, (%eax)
 	movl	%edx, %esp
+	.globl	switch_arrive		/* a processor arrives here on its first stack: trampoline.S */
+switch_arrive:
 	popl	%edi
 	popl	%esi
 	popl	%ebx
 	popl	%ebp
 	ret
 	.size	switch_stack, . - switch_stack
+
+/*
+ * Where a new process begins, its stack being made by hand: it does what all do that come back
+ * from switch_stack(), then goes on with what is next on that stack (process_create()).
+ */
+	.globl	switch_first
+	.type	switch_first, @function
+switch_first:
+	call	schedule_arrived
+	ret
+	.size	switch_first, . - switch_first

@@ -15,12 +15,12 @@ typedef int syscall_fn(struct frame *f);
 
 static bool readable(uint32_t va, uint32_t len)
 {
-	return space_allows(&current->space, va, len, false);
+	return space_allows(current->space, va, len, false);
 }
 
 static bool writable(uint32_t va, uint32_t len)
 {
-	return space_allows(&current->space, va, len, true);
+	return space_allows(current->space, va, len, true);
 }
 
 /* Copy a string that the program points at.  Returns its length, or an error. */
@@ -43,26 +43,58 @@ static int sys_exit(struct frame *f)
 	process_exit(f->ebx & 0xff);
 }
 
+/* A child, in the address space @s, that returns from this very system call, with 0. */
+static struct process *make_child(struct process *child, struct space *s, const struct frame *f)
+{
+	child->space = s;
+	copy_name(child->name, sizeof(child->name), current->name);
+	*process_frame(child) = *f;
+	process_frame(child)->eax = 0;
+	return child;
+}
+
+static void give_up(struct process *child)
+{
+	lock_take(&family_lock);
+	process_reap(child);
+	lock_drop(&family_lock);
+}
+
 static int sys_fork(struct frame *f)
 {
-	struct process *child = process_create(current);
+	int pid, error;
+	struct process *child = process_create(current, NULL, &error);
+	struct space *s;
 	if (!child)
-		return ERR_AGAIN;
-	if (!space_fork(&child->space, &current->space)) {
-		process_reap(child);
+		return error;
+	s = space_fork(current->space);
+	if (!s) {
+		give_up(child);
 		return ERR_MEMORY;
 	}
-	copy_name(child->name, sizeof(child->name), current->name);
-	*process_frame(child) = *f;    /* the child returns from this very system call, */
-	process_frame(child)->eax = 0; /* with a result of its own */
-	child->state = READY;
-	return child->pid;
+	pid = child->pid; /* once it is started, it may be gone sooner than we look */
+	process_start(make_child(child, s, f));
+	return pid;
+}
+
+static int sys_thread(struct frame *f)
+{
+	int pid, error;
+	struct process *child = process_create(current, NULL, &error);
+	if (!child)
+		return error;
+	space_join(current->space);
+	make_child(child, current->space, f);
+	process_frame(child)->eip = f->ebx;
+	process_frame(child)->user_esp = f->ecx;
+	pid = child->pid;
+	process_start(child);
+	return pid;
 }
 
 static int sys_exec(struct frame *f)
 {
-	static char args[ARGS_SIZE]; /* one is enough: nothing in here gives the CPU away */
-	char name[NAME_MAX];
+	char args[ARGS_SIZE], name[NAME_MAX];
 	unsigned count = 0, used = 0;
 	int n = string_from_user(name, sizeof(name), f->ebx);
 	if (n < 0)
@@ -83,32 +115,48 @@ static int sys_exec(struct frame *f)
 	return exec(name, args, count);
 }
 
+/* A child of ours that has ended (*@any: one that has not will do to go on waiting for). */
+static struct process *find_zombie(int pid, bool *any)
+{
+	for (unsigned i = 0; i < PROCESSES; i++) {
+		struct process *p = process_slot(i);
+		bool zombie;
+		if (p->state == UNUSED || p->parent != current || (pid != -1 && pid != p->pid))
+			continue;
+		*any = true;
+		lock_take(&p->lock); /* or it might still be on its stack */
+		zombie = p->state == ZOMBIE;
+		lock_drop(&p->lock);
+		if (zombie)
+			return p;
+	}
+	return NULL;
+}
+
 static int sys_wait(struct frame *f)
 {
-	int pid = (int)f->ebx;
+	struct process *p;
+	bool any = false;
+	int status = 0, pid = 0;
 	if (f->ecx && !writable(f->ecx, sizeof(int)))
 		return ERR_POINTER;
+	lock_take(&family_lock);
 	for (;;) {
-		bool any = false;
-		for (unsigned i = 0; i < PROCESSES; i++) {
-			struct process *p = process_slot(i);
-			if (p->state == UNUSED || p->parent != current ||
-			    (pid != -1 && pid != p->pid))
-				continue;
-			any = true;
-			if (p->state != ZOMBIE)
-				continue;
-			if (f->ecx)
-				*(int *)f->ecx = p->status;
-			process_reap(p);
-			return p->pid;
-		}
-		if (!any)
-			return ERR_CHILD;
-		if (f->edx)
-			return 0;
-		block_on(current, "child"); /* process_exit() wakes the parent */
+		p = find_zombie((int)f->ebx, &any);
+		if (p || !any || f->edx)
+			break;
+		block_on(current, "child", &family_lock); /* process_exit() wakes the parent */
+		any = false;
 	}
+	if (p) {
+		status = p->status;
+		pid = p->pid;
+		process_reap(p);
+	}
+	lock_drop(&family_lock);
+	if (p && f->ecx)
+		*(int *)f->ecx = status;
+	return p || any ? pid : ERR_CHILD;
 }
 
 static int sys_yield(struct frame *f)
@@ -120,9 +168,11 @@ static int sys_yield(struct frame *f)
 
 static int sys_sleep(struct frame *f)
 {
+	lock_take(&clock_lock);
 	/* At least so long: the tick that is running does not count. */
 	current->wake_at = clock_ticks + f->ebx / TICK_MS + 1;
-	block_on(&current->wake_at, "clock"); /* clock.c */
+	block_on(&current->wake_at, "clock", &clock_lock); /* clock.c */
+	lock_drop(&clock_lock);
 	return 0;
 }
 
@@ -134,31 +184,29 @@ static int sys_getpid(struct frame *f)
 
 static int sys_kill(struct frame *f)
 {
-	struct process *p = process_find((int)f->ebx);
-	if (!p || p->state == ZOMBIE)
-		return ERR_PROCESS;
-	p->killed = true; /* it ends when it next runs in the kernel; there it is safe */
-	if (p->state == BLOCKED)
-		p->state = READY;
-	return 0;
+	return process_kill((int)f->ebx) ? 0 : ERR_PROCESS;
 }
 
 static int sys_process(struct frame *f)
 {
 	const struct process *p = process_slot(f->ebx);
-	struct process_info *info = (struct process_info *)f->ecx;
+	struct process_info info;
 	if (!p)
 		return ERR_ARGUMENT;
-	if (!writable(f->ecx, sizeof(*info)))
+	if (!writable(f->ecx, sizeof(info)))
 		return ERR_POINTER;
-	memset(info, 0, sizeof(*info));
-	info->pid = p->pid;
-	info->parent = p->parent ? p->parent->pid : 0;
-	info->state = p->state;
-	info->ticks = p->ticks;
-	copy_name(info->name, sizeof(info->name), p->name);
-	if (p->state == BLOCKED)
-		copy_name(info->waits_for, sizeof(info->waits_for), p->waits_for);
+	memset(&info, 0, sizeof(info));
+	lock_take(&family_lock); /* so that it and its parent stay; state may change as we look */
+	info.pid = p->pid;
+	info.parent = p->parent ? p->parent->pid : 0;
+	info.state = p->state;
+	info.ticks = p->ticks;
+	info.cpu = p->cpu ? (int)p->cpu->number : 0;
+	copy_name(info.name, sizeof(info.name), p->name);
+	if (info.state == BLOCKED)
+		copy_name(info.waits_for, sizeof(info.waits_for), p->waits_for);
+	lock_drop(&family_lock);
+	memcpy((void *)f->ecx, &info, sizeof(info)); /* user memory: no lock */
 	return 0;
 }
 
@@ -177,7 +225,7 @@ static int sys_program(struct frame *f)
 
 static int sys_brk(struct frame *f)
 {
-	return (int)(f->ebx ? space_brk(&current->space, f->ebx) : current->space.brk);
+	return (int)(f->ebx ? space_brk(current->space, f->ebx) : current->space->brk);
 }
 
 static int sys_frames(struct frame *f)
@@ -192,13 +240,66 @@ static int sys_time(struct frame *f)
 	return (int)(clock_ticks * TICK_MS);
 }
 
+static int sys_renew(struct frame *f)
+{
+	if (!writable(f->ebx, 1))
+		return ERR_POINTER;
+	space_renew(current->space, f->ebx);
+	return 0;
+}
+
+/* ---- processors and threads ---- */
+
+static int sys_cpus(struct frame *f)
+{
+	(void)f;
+	return (int)cpu_count;
+}
+
+/*
+ * Check and block, and nobody can come in between who holds the lock that SYS_WAKE needs.  (Linux
+ * calls this a futex.)
+ */
+static int sys_sleepon(struct frame *f)
+{
+	struct space *s = current->space;
+	const uint32_t *word;
+	if (f->ebx % sizeof(*word) || !writable(f->ebx, sizeof(*word)))
+		return ERR_POINTER;
+	lock_take(&s->lock);
+	while (!(word = space_word(s, f->ebx))) {
+		lock_drop(&s->lock);
+		(void)*(volatile uint32_t *)f->ebx; /* a page fault brings the page */
+		lock_take(&s->lock);
+	}
+	if (*(const volatile uint32_t *)word != f->ecx) {
+		lock_drop(&s->lock);
+		return ERR_AGAIN;
+	}
+	block_on((const void *)f->ebx, "word", &s->lock);
+	lock_drop(&s->lock);
+	return 0;
+}
+
+static int sys_wake(struct frame *f)
+{
+	struct space *s = current->space;
+	unsigned count;
+	if (!writable(f->ebx, sizeof(uint32_t)))
+		return ERR_POINTER;
+	lock_take(&s->lock);
+	count = wakeup_in(s, (const void *)f->ebx, f->ecx);
+	lock_drop(&s->lock);
+	return (int)count;
+}
+
 /* ---- the console ---- */
 
 static char keyboard; /* a channel needs an address, no more */
 
 static void wait_for_key(void)
 {
-	block_on(&keyboard, "console");
+	block_on(&keyboard, "console", &keys_lock);
 }
 
 static void key_came(void)
@@ -229,8 +330,14 @@ static int sys_write(struct frame *f)
 		return ERR_ARGUMENT;
 	if (!readable(f->ecx, f->edx))
 		return ERR_POINTER;
-	for (uint32_t i = 0; i < f->edx; i++)
-		putc(((const char *)f->ecx)[i]);
+	for (uint32_t done = 0; done < f->edx;) {
+		char part[256]; /* because the console has a lock, and user memory may not be there
+				 */
+		uint32_t n = f->edx - done < sizeof(part) ? f->edx - done : sizeof(part);
+		memcpy(part, (const char *)f->ecx + done, n);
+		console_write(part, n);
+		done += n;
+	}
 	return (int)f->edx;
 }
 
@@ -240,6 +347,8 @@ static syscall_fn *const table[SYS_COUNT] = {
 	[SYS_READ] = sys_read,       [SYS_WRITE] = sys_write,     [SYS_BRK] = sys_brk,
 	[SYS_GETPID] = sys_getpid,   [SYS_KILL] = sys_kill,       [SYS_TIME] = sys_time,
 	[SYS_PROCESS] = sys_process, [SYS_PROGRAM] = sys_program, [SYS_FRAMES] = sys_frames,
+	[SYS_THREAD] = sys_thread,   [SYS_SLEEPON] = sys_sleepon, [SYS_WAKE] = sys_wake,
+	[SYS_RENEW] = sys_renew,     [SYS_CPUS] = sys_cpus,
 };
 
 static void on_syscall(struct frame *f)

@@ -98,6 +98,12 @@ static inline void cpuid(uint32_t leaf, uint32_t r[4])
 			 : "0"(leaf), "2"(0));
 }
 
+/* To be said in every loop that waits for another processor: SDM Vol. 2B, "PAUSE". */
+static inline void cpu_pause(void)
+{
+	__asm__ volatile("pause" : : : "memory");
+}
+
 /* Forget what the TLB knows about the page of @va. */
 static inline void invlpg(uint32_t va)
 {

@@ -78,6 +78,39 @@ int frames(void)
 	return syscall(SYS_FRAMES, 0, 0, 0);
 }
 
+int cpus(void)
+{
+	return syscall(SYS_CPUS, 0, 0, 0);
+}
+
+static void thread_end(void)
+{
+	exit(0);
+}
+
+int thread(void (*fn)(uint32_t arg), uint32_t arg, void *stack)
+{
+	uint32_t *sp = stack; /* as if thread_end() had called fn(arg) */
+	*--sp = arg;
+	*--sp = (uint32_t)thread_end;
+	return syscall(SYS_THREAD, (uint32_t)fn, (uint32_t)sp, 0);
+}
+
+int sleep_on(const volatile uint32_t *word, uint32_t value)
+{
+	return syscall(SYS_SLEEPON, (uint32_t)word, value, 0);
+}
+
+int wake(const volatile uint32_t *word, uint32_t count)
+{
+	return syscall(SYS_WAKE, (uint32_t)word, count, 0);
+}
+
+int renew(volatile void *page)
+{
+	return syscall(SYS_RENEW, (uint32_t)page, 0, 0);
+}
+
 void printf(const char *fmt, ...)
 {
 	char buf[256];

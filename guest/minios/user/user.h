@@ -35,6 +35,14 @@ int time(void); /* milliseconds */
 int process(uint32_t slot, struct process_info *info);
 int program(uint32_t index, char name[NAME_MAX]);
 int frames(void);
+int cpus(void); /* processors */
+
+/* Run fn(arg) as a child in this same memory, on the stack that ends at @stack; its pid. */
+int thread(void (*fn)(uint32_t arg), uint32_t arg, void *stack);
+/* Block while *word == value until somebody calls wake(); wake up at most @count of these. */
+int sleep_on(const volatile uint32_t *word, uint32_t value);
+int wake(const volatile uint32_t *word, uint32_t count);
+int renew(volatile void *page); /* give it back, get a new one when next touched */
 
 int main(int argc, char **argv);
 
