@@ -28,6 +28,13 @@ static const char *const exit_names[EXIT_REASONS] = {
 	[EXIT_BREACH] = "breach",
 	[EXIT_NO_PAGE] = "no page",
 	[EXIT_DEAD] = "dead",
+	[EXIT_IO] = "i/o exit",
+	[EXIT_MMIO] = "mmio exit",
+	[EXIT_HLT] = "hlt exit",
+	[EXIT_MSR] = "msr exit",
+	[EXIT_IRQ_WINDOW] = "interrupt window",
+	[EXIT_SHUTDOWN] = "shutdown",
+	[EXIT_EMULATION] = "emulation failure",
 };
 
 /* SDM Vol. 3A, "Exception and Interrupt Reference" (6.15). */
@@ -77,6 +84,7 @@ void account_free(struct account *a)
 		return;
 	for (size_t i = 0; i < CAUSE_COUNT; i++)
 		free(a->tally[i].hist);
+	account_sites_free(&a->sites);
 	free(a);
 }
 
@@ -179,6 +187,7 @@ int account_merge(struct account *to, const struct account *from)
 		for (int c = 0; c < COSTS; c++)
 			hist_merge(&h[c], &f->hist[c]);
 	}
+	account_sites_merge(&to->sites, &from->sites);
 	for (size_t i = 0; i < 256; i++) {
 		to->inner[i] += from->inner[i];
 		to->external[i] += from->external[i];

@@ -42,6 +42,8 @@ struct account *account_new(void);
 void account_free(struct account *a);
 /* One exit: @cause, the engine's times in @x, and @handling_ns from exit seen to guest resumed. */
 void account_exit(struct account *a, unsigned cause, const struct exit *x, uint64_t handling_ns);
+/* The same exit happened at @eip: counted by place, and reported by symbol. */
+void account_site(struct account *a, uint32_t eip, unsigned cause);
 /* An event delivered into the guest. */
 void account_inject(struct account *a, uint8_t vector, bool external);
 /* The exit counted last had no trap of its own (--lookahead). */

@@ -10,6 +10,7 @@
 
 #include "vmm/account_priv.h"
 #include "vmm/code.h"
+#include "vmm/kvm/kvm.h"
 #include "vmm/shadow.h"
 #include "vmm/vcpu.h"
 #include "vmm/irq_stats.h"
@@ -77,7 +78,7 @@ static void print_cost(const struct hist *h, FILE *f)
 	fprintf(f, " %11s %11s", mean, p99);
 }
 
-static void print_causes(const struct account *a, FILE *f)
+static void print_causes(const struct account *a, bool assisted, FILE *f)
 {
 	uint16_t order[CAUSE_COUNT];
 	size_t n = account_sorted(a, order);
@@ -98,10 +99,14 @@ static void print_causes(const struct account *a, FILE *f)
 		fputc('\n', f);
 	}
 	fprintf(f, "  %-18s %13s %5.1f %%\n", "total", grouped(total, num), n ? 100.0 : 0.0);
-	fputs("  Hand-off is what user space sees; the host kernel's signal delivery and return "
-	      "are inside"
-	      " the\n  guest's time below (see `make bench`).\n",
-	      f);
+	if (assisted)
+		fputs("  One time is measured: in the kernel's KVM and in the guest, which is the "
+		      "guest's below.\n",
+		      f);
+	else
+		fputs("  Hand-off is what user space sees; the host kernel's signal delivery and "
+		      "return are inside the\n  guest's time below (see `make bench`).\n",
+		      f);
 }
 
 static void print_injected(const struct account *a, FILE *f)
@@ -245,7 +250,9 @@ void account_print(const struct vm *vm, FILE *f)
 	fprintf(f, "trap account: %s exits of %u vCPU%s in %.3f s\n",
 		grouped(account_total(sum), num), vm->vcpus, vm->vcpus == 1 ? "" : "s",
 		(double)times_total(&sum->times) / 1e9);
-	print_causes(sum, f);
+	print_causes(sum, vm->kvm != NULL, f);
+	account_vcpus_print(vm, sum, f);
+	account_sites_print(vm, sum, f);
 	print_times(vm, sum, f);
 	if (sum->lookahead)
 		fprintf(f, "  %s of them without a trap of their own (--lookahead)\n",
@@ -260,6 +267,7 @@ void account_print(const struct vm *vm, FILE *f)
 	print_unclaimed(&vm->mmio, f);
 	print_code(vm->code, f);
 	print_shadow(vm, f);
+	kvm_print(vm, f);
 	insn_cache_stats(&dec);
 	fprintf(f, "decoder: %s lookups, %.1f %% found in its cache\n", grouped(dec.lookups, num),
 		100 * share(dec.hits, dec.lookups));
@@ -371,6 +379,8 @@ static struct json_object *vcpus_json(const struct vm *vm)
 		add_num(o, "id", i);
 		add_num(o, "exits", account_total(a));
 		json_object_object_add(o, "time_ns", times_json(&a->times));
+		json_object_object_add(o, "causes", account_counts_json(a));
+		json_object_object_add(o, "symbols", account_sites_json(vm, a));
 		json_object_array_add(list, o);
 	}
 	return list;
@@ -480,6 +490,9 @@ struct json_object *account_json(const struct vm *vm)
 	json_object_object_add(o, "end", end_json(vm));
 	add_num(o, "exits", account_total(sum));
 	json_object_object_add(o, "causes", causes_json(sum));
+	json_object_object_add(o, "symbols", account_sites_json(vm, sum));
+	add_num(o, "sites_lost", sum->sites.lost);
+	json_object_object_add(o, "kvm", kvm_json(vm));
 	json_object_object_add(o, "time_ns", times_json(&sum->times));
 	json_object_object_add(o, "vcpus", vcpus_json(vm));
 	json_object_object_add(o, "injected", injected_json(sum));

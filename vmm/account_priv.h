@@ -22,8 +22,23 @@ struct account_times {
 	uint64_t guest_ns, handoff_ns, handling_ns, blocked_ns, ready_ns;
 };
 
+/* Exits of one cause at one place. */
+struct site {
+	uint32_t eip;
+	uint16_t cause;
+	uint64_t count; /* 0: the slot is free */
+};
+
+/* A hash table with linear probing. */
+struct sites {
+	struct site *slot;
+	size_t room, used;
+	uint64_t lost; /* exits for whose place there was no room */
+};
+
 struct account {
 	struct tally tally[CAUSE_COUNT];
+	struct sites sites;
 	uint64_t inner[256];    /* events injected by vector: exceptions and software interrupts */
 	uint64_t external[256]; /* by vector: from an interrupt controller */
 	struct account_times times;
@@ -35,5 +50,17 @@ struct account {
 int account_merge(struct account *to, const struct account *from);
 /* Causes with exits, most frequent first, into @out; returns how many. */
 size_t account_sorted(const struct account *a, uint16_t out[CAUSE_COUNT]);
+
+/* account_sites.c */
+void account_sites_merge(struct sites *to, const struct sites *from);
+void account_sites_free(struct sites *s);
+/* Which vCPU had which exits, if there are several; @sum is the account of all. */
+void account_vcpus_print(const struct vm *vm, const struct account *sum, FILE *f);
+/* Counts by the names of their causes. */
+struct json_object *account_counts_json(const struct account *a);
+/* The busiest symbols with their causes; nothing if the image has no symbols. */
+void account_sites_print(const struct vm *vm, const struct account *a, FILE *f);
+/* All of them: "symbol" (or null), "count", "causes". */
+struct json_object *account_sites_json(const struct vm *vm, const struct account *a);
 
 #endif

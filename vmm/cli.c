@@ -37,6 +37,7 @@ enum option_key {
 	KEY_PCPUS,
 	KEY_SLICE,
 	KEY_SCHED,
+	KEY_IRQCHIP,
 };
 
 static const struct argp_option run_option_table[] = {
@@ -45,7 +46,10 @@ static const struct argp_option run_option_table[] = {
 	{ "append", KEY_APPEND, "STRING", 0, "Command line for the guest kernel", 0 },
 	{ "module", KEY_MODULE, "FILE[,STRING]", 0,
 	  "Load FILE as a Multiboot module, with a command line of its own; may be repeated", 0 },
-	{ "engine", KEY_ENGINE, "NAME", 0, "What runs the guest: world (the default)", 0 },
+	{ "engine", KEY_ENGINE, "NAME", 0, "What runs the guest: world (the default), or kvm", 0 },
+	{ "irqchip", KEY_IRQCHIP, "user|kernel", 0,
+	  "With --engine kvm: whose interrupt controllers and 8254, ours (the default) or KVM's",
+	  0 },
 	{ "handoff", KEY_HANDOFF, "auto|share|spin", 0,
 	  "How VMM and world take turns: by load (the default), on one CPU, or polling on two", 0 },
 	{ "cpuid", KEY_CPUID, "-NAME,...|show", 0,
@@ -248,7 +252,8 @@ static int choose(struct parse *p, const char *option, const char *arg, const ch
 
 static int parse_choice(struct parse *p, int key, const char *arg)
 {
-	static const char *const engines[] = { "world", NULL };
+	static const char *const engines[] = { "world", "kvm", NULL };
+	static const char *const irqchips[] = { "user", "kernel", NULL };
 	static const char *const handoffs[] = { "auto", "share", "spin", NULL };
 	static const char *const stats[] = { "text", "json", NULL };
 	static const char *const tscs[] = { "native", "trap", NULL };
@@ -261,7 +266,11 @@ static int parse_choice(struct parse *p, int key, const char *arg)
 	switch (key) {
 	case KEY_ENGINE:
 		n = choose(p, "--engine", arg, engines);
-		o->engine = &world_engine;
+		o->engine = n == 1 ? &kvm_engine : &world_engine;
+		break;
+	case KEY_IRQCHIP:
+		n = choose(p, "--irqchip", arg, irqchips);
+		o->kernel_irqchip = n == 1;
 		break;
 	case KEY_HANDOFF:
 		n = choose(p, "--handoff", arg, handoffs);
@@ -313,6 +322,24 @@ static int refuse_option(struct parse *p, const char *arg)
 	return refuse(p, "option %s needs a value", arg);
 }
 
+/* Options that only one of the engines has. */
+static int check_engine(struct parse *p)
+{
+	const struct run_options *o = p->o;
+	const char *world_only = o->lookahead  ? "--lookahead"
+				 : o->tsc_trap ? "--tsc trap"
+				 : o->worlds   ? "--worlds"
+				 : o->handoff  ? "--handoff"
+					       : NULL;
+
+	if (o->kernel_irqchip && o->engine != &kvm_engine)
+		return refuse(p, "--irqchip kernel is KVM's: it needs --engine kvm");
+	if (world_only && o->engine != &world_engine)
+		return refuse(p, "%s is of the world engine: it has no meaning with --engine %s",
+			      world_only, o->engine->name);
+	return 0;
+}
+
 /* All options are there: do they fit together? */
 static int check_options(struct parse *p, bool trace_format)
 {
@@ -324,7 +351,7 @@ static int check_options(struct parse *p, bool trace_format)
 		return refuse(p, "run needs the image of a kernel (see ringside run --help)");
 	if (trace_format && !o->trace_file)
 		return refuse(p, "--trace-format is of no use without --trace FILE");
-	return 0;
+	return check_engine(p);
 }
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
@@ -341,6 +368,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		state->hook = state; /* it was given, perhaps before --trace */
 		return parse_choice(p, key, arg);
 	case KEY_ENGINE:
+	case KEY_IRQCHIP:
 	case KEY_HANDOFF:
 	case KEY_TSC:
 	case KEY_PAUSE:

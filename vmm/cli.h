@@ -32,8 +32,9 @@ struct run_options {
 	struct boot_module *mods;
 	size_t nmods;
 	const struct engine_ops *engine;
-	int handoff;    /* struct vm: 0 auto, 1 share, 2 spin */
-	bool lookahead; /* struct vm */
+	bool kernel_irqchip; /* struct vm */
+	int handoff;         /* struct vm: 0 auto, 1 share, 2 spin */
+	bool lookahead;      /* struct vm */
 	unsigned vcpus;
 	struct dispatch_config dispatch;
 	unsigned worlds; /* struct vm: spaces a vCPU may keep; 0: the default */

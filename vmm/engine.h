@@ -9,8 +9,10 @@
 
 #include "vmm/types.h"
 
+struct vm;
 struct vcpu;
 struct engine;
+struct event;
 struct exit;
 
 enum exit_reason {
@@ -28,7 +30,39 @@ enum exit_reason {
 	EXIT_NO_PAGE,    /* the host has no page for what is mapped at gva: memory ran out, a file
 			    shrank */
 	EXIT_DEAD,       /* the process or descriptor behind the engine is gone */
+	/* Of an engine with hardware behind it, which has decoded the instruction already. */
+	EXIT_IO,         /* port I/O: @io */
+	EXIT_MMIO,       /* access to where there is no RAM: @mmio */
+	EXIT_HLT,        /* hlt; eip is past it */
+	EXIT_MSR,        /* rdmsr or wrmsr: @msr */
+	EXIT_IRQ_WINDOW, /* the guest can take an interrupt now, as asked with irq_window() */
+	EXIT_SHUTDOWN,   /* triple fault */
+	EXIT_EMULATION,  /* it could not execute the instruction at eip; all state is saved */
 	EXIT_REASONS
+};
+
+/* The handler reads @data, or fills it, before the next run(), which completes the instruction. */
+union exit_access {
+	struct {
+		uint16_t port;
+		uint8_t width; /* 1, 2 or 4 bytes */
+		bool in;
+		uint32_t count; /* more than 1: elements of a string instruction, one after another
+				 */
+		uint8_t *data;
+	} io;
+	struct {
+		gpa_t gpa;
+		uint8_t len; /* 1 to 8 bytes */
+		bool write;
+		uint8_t *data;
+	} mmio;
+	struct {
+		uint32_t index;
+		bool write;
+		uint64_t *data;
+		uint8_t *refused; /* set it to 1: the guest gets #GP(0) */
+	} msr;
 };
 
 struct exit {
@@ -41,6 +75,7 @@ struct exit {
 	const char *why;     /* EXIT_BREACH, EXIT_DEAD: a phrase for the user; static string */
 	uint32_t guest_ns;   /* time from resume to trap, as far as the engine can see */
 	uint32_t handoff_ns; /* trap to VMM plus VMM to guest; see the engine */
+	union exit_access access;
 };
 
 #define ENGINE_STEP 0x1 /* run one instruction, then EXIT_STEP */
@@ -49,8 +84,21 @@ struct exit {
 #define MAP_W 0x2
 #define MAP_X 0x4
 
+#define ENGINE_TAKES_IRQ 0x1
+#define ENGINE_TAKES_NMI 0x2
+
+/*
+ * An engine is either deprivileged: it has map() and what goes with it, the VMM keeps the guest's
+ * state, emulates and injects; or assisted (engine_assisted()): the CPU does that, map() to
+ * set_fpu() are NULL and load() to inject() are there.
+ */
 struct engine_ops {
 	const char *name; /* "world", "kvm" */
+	/*
+	 * Make what the vCPUs of @vm share, before its devices are started.  Returns 0 or negative
+	 * errno with a sentence in vm->death.  NULL: nothing.
+	 */
+	int (*attach)(struct vm *vm);
 	/* Returns 0 or negative errno with a sentence in vm->death. */
 	int (*create)(struct vcpu *v, struct engine **out);
 	void (*destroy)(struct engine *e);
@@ -84,6 +132,21 @@ struct engine_ops {
 	 */
 	long (*get_fpu)(struct engine *e, void *buf, size_t size);
 	int (*set_fpu)(struct engine *e, const void *buf, size_t size);
+	/*
+	 * Assisted engines keep the vCPU's state between runs; run() stores only the general
+	 * registers, EIP and EFLAGS in v->regs.  load: v->regs and v->sh were changed, the next
+	 * run() starts from them.  save: bring them up to date; 0 or negative errno.  vCPU thread
+	 * only, as all that follow.
+	 */
+	void (*load)(struct engine *e);
+	int (*save)(struct engine *e);
+	/* ENGINE_TAKES_*: what the guest could take if it were resumed now. */
+	unsigned (*takes)(struct engine *e);
+	/* Shall a run end with EXIT_IRQ_WINDOW as soon as the guest can take an interrupt? */
+	void (*irq_window)(struct engine *e, bool wanted);
+	/* The guest takes @ev, an NMI or an external interrupt, on the next run(). 0 or negative
+	 * errno. */
+	int (*inject)(struct engine *e, const struct event *ev);
 };
 
 struct engine {
@@ -97,6 +160,12 @@ struct engine {
 	bool ram_mapped; /* run.c: all of RAM was mapped for data (paging off) */
 };
 
+static inline bool engine_assisted(const struct engine *e)
+{
+	return !e->ops->map;
+}
+
 extern const struct engine_ops world_engine;
+extern const struct engine_ops kvm_engine;
 
 #endif

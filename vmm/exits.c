@@ -20,8 +20,13 @@ typedef int exit_fn(struct vcpu *v, struct handling *h);
 
 int exit_inject(struct vcpu *v, const struct event *ev)
 {
+	const struct engine_ops *ops = v->engine->ops;
+
 	if (v->account)
 		account_inject(v->account, ev->vector, ev->external);
+	/* What the emulator itself raised is delivered in the state that it works on. */
+	if (ops->inject && (ev->external || (ev->vector == VEC_NMI && !ev->soft)))
+		return ops->inject(v->engine, ev);
 	return inject(v, ev);
 }
 
@@ -105,11 +110,7 @@ static bool is_too_long(struct vcpu *v, unsigned bits)
 	return true;
 }
 
-/*
- * Fetch and decode the instruction at EIP.  Returns 0; 1 if the guest got an exception instead; or
- * negative errno.
- */
-static int decode_here(struct vcpu *v, struct handling *h)
+int exit_decode(struct vcpu *v, struct handling *h)
 {
 	unsigned bits = v->regs.seg[SEG_CS].db ? 32 : 16;
 	gva_t at = v->regs.seg[SEG_CS].base + v->regs.eip;
@@ -171,7 +172,7 @@ static int on_privileged(struct vcpu *v, struct handling *h)
 	struct event ev = { .vector = h->x.vector,
 			    .has_error = h->x.has_error,
 			    .error = h->x.error };
-	int res = decode_here(v, h);
+	int res = exit_decode(v, h);
 
 	if (res)
 		return res < 0 ? res : 0;
@@ -190,7 +191,7 @@ static int on_privileged(struct vcpu *v, struct handling *h)
 static int emulate_access(struct vcpu *v, struct handling *h, unsigned cause)
 {
 	char text[64];
-	int res = decode_here(v, h);
+	int res = exit_decode(v, h);
 
 	if (res)
 		return res < 0 ? res : 0;
@@ -211,7 +212,7 @@ static int on_code_write(struct vcpu *v, struct handling *h, gpa_t gpa)
 	h->cause = CAUSE_CODE_WRITE;
 	if (res != CODE_WRITE_EMULATE)
 		return res < 0 ? res : 0;
-	res = decode_here(v, h);
+	res = exit_decode(v, h);
 	if (res)
 		return res < 0 ? res : 0;
 	res = exit_emulate(v, h);
@@ -422,6 +423,13 @@ static exit_fn *const exit_table[EXIT_REASONS] = {
 	[EXIT_BREACH] = on_breach,
 	[EXIT_NO_PAGE] = on_no_page,
 	[EXIT_DEAD] = on_dead,
+	[EXIT_IO] = exit_io,     /* decoded already: the device's turn */
+	[EXIT_MMIO] = exit_mmio, /* the same */
+	[EXIT_HLT] = exit_hlt,
+	[EXIT_MSR] = exit_msr,
+	[EXIT_IRQ_WINDOW] = on_nothing, /* what waits is injected before the next run */
+	[EXIT_SHUTDOWN] = exit_shutdown,
+	[EXIT_EMULATION] = exit_emulation,
 };
 
 int exit_handle(struct vcpu *v, struct handling *h)

@@ -20,6 +20,20 @@ int exit_handle(struct vcpu *v, struct handling *h);
 /* Emulate @h->insn at EIP, with the single-step trap behind it.  EMU_UNHANDLED is passed on. */
 int exit_emulate(struct vcpu *v, struct handling *h);
 
+/*
+ * Fetch and decode the instruction at EIP into @h->insn.  Returns 0; 1 if the guest got an
+ * exception instead; or negative errno.
+ */
+int exit_decode(struct vcpu *v, struct handling *h);
+
+/* exits_assisted.c: the rows of EXIT_IO to EXIT_EMULATION. */
+int exit_io(struct vcpu *v, struct handling *h);
+int exit_mmio(struct vcpu *v, struct handling *h);
+int exit_hlt(struct vcpu *v, struct handling *h);
+int exit_msr(struct vcpu *v, struct handling *h);
+int exit_shutdown(struct vcpu *v, struct handling *h);
+int exit_emulation(struct vcpu *v, struct handling *h);
+
 /* Inject @ev and count it. */
 int exit_inject(struct vcpu *v, const struct event *ev);
 

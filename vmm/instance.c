@@ -102,6 +102,7 @@ static int make_vm(struct instance *in)
 	vm->handoff = o->handoff;
 	vm->worlds = o->worlds;
 	vm->lookahead = o->lookahead;
+	vm->kernel_irqchip = o->kernel_irqchip;
 	vm->tsc_trap = o->tsc_trap;
 	vm->pause_trap = pause_traps(o);
 	vm->cpuid_mask = o->cpuid_mask;
@@ -162,8 +163,12 @@ int instance_create(struct instance *in, const struct run_options *opt,
 int instance_start(struct instance *in, struct dispatcher *d, const struct dispatch_params *params,
 		   void (*ended)(void *arg), void *arg)
 {
-	int res = machine_start(&in->vm);
+	const struct engine_ops *engine = in->vm.engine_ops;
+	int res = engine->attach ? engine->attach(&in->vm) : 0;
 
+	if (res < 0)
+		return refuse_host(in, engine->name, res);
+	res = machine_start(&in->vm);
 	if (res < 0)
 		return refuse_host(in, "I/O thread", res);
 	res = dispatch_add(d, &in->vm, params, ended, arg);

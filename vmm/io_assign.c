@@ -42,7 +42,7 @@ int io_assign_start(struct machine *m)
 	sigset_t all, old;
 	int err;
 
-	if (!m->assigns)
+	if (!m->assigns || m->vm->kernel_irqchip) /* KVM listens itself */
 		return 0;
 	m->assign_stop_fd = eventfd(0, EFD_CLOEXEC);
 	if (m->assign_stop_fd < 0)

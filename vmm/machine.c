@@ -86,6 +86,8 @@ static void board_firmware(struct machine *m)
 	};
 	struct bus *pio = &m->vm->pio;
 
+	if (m->vm->kernel_irqchip) /* kvm/irqchip.c does it */
+		return;
 	for (size_t i = 0; i < sizeof(setup) / sizeof(setup[0]); i++)
 		bus_write(pio, setup[i].port, 1, setup[i].val);
 	/* The account is the guest's. */
@@ -102,7 +104,7 @@ static int board_chips(struct machine *m)
 	struct bus *pio = &m->vm->pio;
 	struct timers *ts = &m->vm->timers;
 
-	if (!(m->pit = pit_new(pio, board_isa_line(m, PIT_IRQ), ts)) ||
+	if ((!m->vm->kernel_irqchip && !(m->pit = pit_new(pio, board_isa_line(m, PIT_IRQ), ts))) ||
 	    !(m->rtc = rtc_new(pio, board_isa_line(m, RTC_IRQ), ts, wall_ns, NULL,
 			       m->vm->ram_len)) ||
 	    !(m->i8042 = i8042_new(pio, board_isa_line(m, I8042_IRQ), wire_reset, m)) ||
@@ -144,6 +146,11 @@ static int board_assigned(struct machine *m)
 			vm_host_fail(m->vm, "%s", err);
 	}
 	return res;
+}
+
+const struct assign *machine_assigned(const struct vm *vm, unsigned i)
+{
+	return vm->machine && i < vm->machine->assigns ? &vm->machine->assign[i] : NULL;
 }
 
 int machine_create(struct vm *vm, const struct machine_config *cfg)
@@ -199,7 +206,7 @@ void machine_stop(struct vm *vm)
 	io_assign_stop(vm->machine);
 	io_stop(vm->machine);
 	vm_lock(vm);
-	for (unsigned i = 0; i < vm->vcpus; i++)
+	for (unsigned i = 0; i < vm->vcpus && !vm->kernel_irqchip; i++)
 		lapic_posted_settle(vm->vcpu[i]->lapic);
 	vm_unlock(vm);
 }

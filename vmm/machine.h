@@ -77,4 +77,7 @@ uint64_t machine_tsc_deadline(struct vm *vm, struct vcpu *v);
 /* The guest moved its TSC (v->sh.tsc_offset is new): a pending deadline comes at another time. */
 void machine_tsc_changed(struct vm *vm, struct vcpu *v);
 
+/* Assigned device @i; NULL: there are no more. */
+const struct assign *machine_assigned(const struct vm *vm, unsigned i);
+
 #endif

@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "vmm/irq_stats.h"
+#include "vmm/kvm/kvm.h"
 #include "vmm/machine_priv.h"
 #include "vmm/tsc.h"
 #include "vmm/vcpu.h"
@@ -93,9 +94,20 @@ static void wire_isa(void *arg, unsigned irq, bool level)
 	irq_set(&m->isa[irq].ioapic, level);
 }
 
+static void wire_isa_kernel(void *arg, unsigned irq, bool level)
+{
+	struct machine *m = arg;
+
+	if (m->isa[irq].level != level)
+		kvm_isa_line(m->vm, irq, level);
+	m->isa[irq].level = level;
+}
+
 struct irq_line board_isa_line(struct machine *m, unsigned irq)
 {
 	irq %= ISA_IRQS;
+	if (m->vm->kernel_irqchip)
+		return (struct irq_line){ .set = wire_isa_kernel, .controller = m, .input = irq };
 	m->isa[irq].pic = pic_line(m->pic, irq);
 	if (irq != CASCADE_IRQ)
 		m->isa[irq].ioapic = ioapic_line(m->ioapic, irq == PIT_IRQ ? PIT_PIN : irq);
@@ -236,6 +248,8 @@ int board_interrupts(struct machine *m)
 	const struct ioapic_host host = { wire_ioapic_send, m };
 	int err = 0;
 
+	if (m->vm->kernel_irqchip)
+		return 0;
 	for (unsigned i = 0; i < m->vm->vcpus && !err; i++)
 		err = board_lapic(m, m->vm->vcpu[i]);
 	if (err)

@@ -18,6 +18,7 @@
 #include "vmm/cli.h"
 #include "vmm/console.h"
 #include "vmm/instance.h"
+#include "vmm/kvm/kvm.h"
 #include "vmm/scan_cmd.h"
 #include "vmm/trace.h"
 #include "vmm/tsc.h"
@@ -154,6 +155,8 @@ static int run_guest(struct session *s)
 	status = instance_start(&s->in, s->dispatcher, &params, on_ended, s);
 	if (status)
 		return complain(status, "%s", s->in.err);
+	if (kvm_caveat(&s->in.vm))
+		complain(0, "note: %s", kvm_caveat(&s->in.vm));
 	wait_for_end(s);
 	instance_join(&s->in);
 	return STATUS_OK;

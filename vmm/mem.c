@@ -115,7 +115,7 @@ static void ram_write(void *hva, const void *buf, size_t len)
 }
 
 /* @gpa to @gpa + @len lies within one page, and RAM ends on a page boundary: no straddling. */
-static void phys_read(struct vcpu *v, gpa_t gpa, uint8_t *buf, size_t len)
+void mem_phys_read(struct vcpu *v, gpa_t gpa, uint8_t *buf, size_t len)
 {
 	const void *hva = vm_ptr(v->vm, gpa, len);
 	unsigned piece;
@@ -132,7 +132,7 @@ static void phys_read(struct vcpu *v, gpa_t gpa, uint8_t *buf, size_t len)
 	}
 }
 
-static void phys_write(struct vcpu *v, gpa_t gpa, const uint8_t *buf, size_t len)
+void mem_phys_write(struct vcpu *v, gpa_t gpa, const uint8_t *buf, size_t len)
 {
 	void *hva = vm_ptr(v->vm, gpa, len);
 	unsigned piece;
@@ -227,9 +227,9 @@ int mem_read(struct vcpu *v, gva_t gva, void *buf, size_t len, unsigned access)
 	r = span_translate(v, gva, len, access & ~PF_WRITE, &s);
 	if (r)
 		return r;
-	phys_read(v, s.gpa[0], buf, s.len[0]);
+	mem_phys_read(v, s.gpa[0], buf, s.len[0]);
 	if (s.len[1])
-		phys_read(v, s.gpa[1], (uint8_t *)buf + s.len[0], s.len[1]);
+		mem_phys_read(v, s.gpa[1], (uint8_t *)buf + s.len[0], s.len[1]);
 	return 0;
 }
 
@@ -243,9 +243,9 @@ int mem_write(struct vcpu *v, gva_t gva, const void *buf, size_t len, unsigned a
 	r = span_translate(v, gva, len, access | PF_WRITE, &s);
 	if (r)
 		return r;
-	phys_write(v, s.gpa[0], buf, s.len[0]);
+	mem_phys_write(v, s.gpa[0], buf, s.len[0]);
 	if (s.len[1])
-		phys_write(v, s.gpa[1], (const uint8_t *)buf + s.len[0], s.len[1]);
+		mem_phys_write(v, s.gpa[1], (const uint8_t *)buf + s.len[0], s.len[1]);
 	return 0;
 }
 

@@ -45,6 +45,12 @@ int mem_probe_write(struct vcpu *v, gva_t gva, size_t len, unsigned access);
 int mem_probe_read(struct vcpu *v, gva_t gva, size_t len, unsigned access);
 
 /*
+ * The same by physical address, which cannot fault.  [gpa, gpa + len) lies within one page.
+ */
+void mem_phys_read(struct vcpu *v, gpa_t gpa, uint8_t *buf, size_t len);
+void mem_phys_write(struct vcpu *v, gpa_t gpa, const uint8_t *buf, size_t len);
+
+/*
  * Replace the @len (1, 2, 4 or 8) bytes at @gva by @val if they still are @old: what a LOCK prefix
  * asks for.  One host atomic operation where they are aligned RAM; a plain write elsewhere (devices
  * have no atomic cycles, and a split lock may be refused by the host).

@@ -46,29 +46,62 @@ static void taken(struct vcpu *v, unsigned vector)
 	v->halted = false;
 }
 
-/* Deliver an NMI or one interrupt.  Returns 1, 0 if there was none after all, or negative errno. */
-static int take_one(struct vcpu *v)
+/* Deliver an NMI.  Returns 1, 0 if there was none after all, or negative errno. */
+static int take_nmi(struct vcpu *v)
 {
 	struct event ev = { .vector = VEC_NMI };
-	int vector, res;
+	int res;
 
-	if (vcpu_takes_nmi(v) && machine_ack_nmi(v->vm, v)) {
-		taken(v, VEC_NMI);
-	} else {
-		if (!vcpu_takes_interrupt(v))
-			return 0;
-		/* Cleared first: one that arrives while we ask sets it again. */
-		atomic_store(&v->irq_pending, false);
-		vector = machine_ack_interrupt(v->vm, v);
-		if (vector < 0)
-			return 0;
-		atomic_store(&v->irq_pending, true); /* perhaps more wait behind it */
-		ev.vector = (uint8_t)vector;
-		ev.external = true;
-		taken(v, ev.vector);
-	}
+	if (!machine_ack_nmi(v->vm, v))
+		return 0;
+	taken(v, VEC_NMI);
 	res = exit_inject(v, &ev);
 	return res < 0 ? res : 1;
+}
+
+/* The same for an interrupt. */
+static int take_irq(struct vcpu *v)
+{
+	struct event ev = { .external = true };
+	int vector, res;
+
+	/* Cleared first: one that arrives while we ask sets it again. */
+	atomic_store(&v->irq_pending, false);
+	vector = machine_ack_interrupt(v->vm, v);
+	if (vector < 0)
+		return 0;
+	atomic_store(&v->irq_pending, true); /* perhaps more wait behind it */
+	ev.vector = (uint8_t)vector;
+	taken(v, ev.vector);
+	res = exit_inject(v, &ev);
+	return res < 0 ? res : 1;
+}
+
+static int take_one(struct vcpu *v)
+{
+	int res = vcpu_takes_nmi(v) ? take_nmi(v) : 0;
+
+	if (!res && vcpu_takes_interrupt(v))
+		res = take_irq(v);
+	return res;
+}
+
+/* The CPU knows what the guest can take, and delivers it; what must wait opens a window. */
+static int take_pending_assisted(struct vcpu *v)
+{
+	const struct engine_ops *ops = v->engine->ops;
+	bool waits;
+	int res = 0;
+
+	if (atomic_load(&v->nmi_pending) && (ops->takes(v->engine) & ENGINE_TAKES_NMI))
+		res = take_nmi(v);
+	waits = res >= 0 && atomic_load(&v->irq_pending) && machine_has_interrupt(v->vm, v);
+	if (waits && (ops->takes(v->engine) & ENGINE_TAKES_IRQ)) {
+		res = take_irq(v);
+		waits = machine_has_interrupt(v->vm, v);
+	}
+	ops->irq_window(v->engine, waits);
+	return res < 0 ? res : 0;
 }
 
 /*
@@ -82,6 +115,8 @@ static int take_pending(struct vcpu *v, unsigned *flags)
 	bool shadow = v->sh.sti_shadow || v->sh.movss_shadow || v->step_original;
 	int res = 1;
 
+	if (engine_assisted(v->engine))
+		return take_pending_assisted(v);
 	if (shadow) {
 		if (vcpu_takes_nmi(v) ||
 		    (vcpu_takes_interrupt(v) && machine_has_interrupt(v->vm, v)))
@@ -101,8 +136,10 @@ static void record(struct vcpu *v, const struct handling *h, uint64_t seen)
 	uint64_t handling_ns = tsc_to_ns(tsc_read() - seen);
 	struct trace_entry e;
 
-	if (v->account)
+	if (v->account) {
 		account_exit(v->account, h->cause, &h->x, handling_ns);
+		account_site(v->account, h->eip, h->cause);
+	}
 	if (!v->trace)
 		return;
 	e = (struct trace_entry){
@@ -151,6 +188,8 @@ static int take_init_sipi(struct vcpu *v)
 		v->regs.eip = 0;
 		v->wait_sipi = false;
 	}
+	if (v->engine->ops->load)
+		v->engine->ops->load(v->engine);
 	return 0;
 }
 
@@ -226,6 +265,18 @@ static int look_ahead(struct vcpu *v)
 	return 0;
 }
 
+/* What an engine without hardware support needs before a run: its world, and code it may execute.
+ */
+static int prepare_world(struct vcpu *v)
+{
+	int res;
+
+	if (v->sh.tsc_offset)
+		code_patch_tsc(v->vm->code);
+	res = shadow_select(v);
+	return res < 0 ? res : code_before_run(v);
+}
+
 /* The first vCPU that could not go on is the one that the report shows. */
 static void vcpu_blame(struct vcpu *v)
 {
@@ -264,9 +315,17 @@ static int first_engine(struct vcpu *v)
 		res = v->vm->engine_ops->create(v, &v->engine);
 	if (res < 0)
 		return vm_host_fail(v->vm, "vCPU %u has no engine: %s", v->id, strerror(-res));
-	if (shadow_attach(v))
+	if (!engine_assisted(v->engine) && shadow_attach(v))
 		return vm_host_fail(v->vm, "out of memory for the shadow MMU");
 	return 0;
+}
+
+/* All of its registers, for the report. */
+static enum vcpu_stop ended(struct vcpu *v)
+{
+	if (v->engine && engine_assisted(v->engine) && v->engine->ops->save(v->engine) < 0)
+		vm_host_fail(v->vm, "the registers of vCPU %u cannot be read", v->id);
+	return VCPU_STOP_ENDED;
 }
 
 enum vcpu_stop vcpu_resume(struct vcpu *v)
@@ -283,7 +342,7 @@ enum vcpu_stop vcpu_resume(struct vcpu *v)
 		/* Cleared before looking at anything: work that arrives later kicks again. */
 		atomic_store(&v->kicked, 0);
 		if (atomic_load(&vm->stop))
-			return VCPU_STOP_ENDED;
+			return ended(v);
 		if (atomic_exchange(&v->preempt, false))
 			return leave(v, VCPU_STOP_PREEMPTED);
 		if (atomic_load(&v->ipi))
@@ -303,20 +362,17 @@ enum vcpu_stop vcpu_resume(struct vcpu *v)
 		}
 		if (v->halted)
 			return leave(v, VCPU_STOP_BLOCKED);
-		if (v->sh.tsc_offset)
-			code_patch_tsc(vm->code);
-		res = shadow_select(v);
-		if (res >= 0)
-			res = code_before_run(v);
+		if (!engine_assisted(v->engine))
+			res = prepare_world(v);
 		if (res >= 0)
 			res = run_once(v, flags);
-		if (vm->lookahead && res >= 0)
+		if (vm->lookahead && res >= 0 && !engine_assisted(v->engine))
 			res = look_ahead(v);
 	}
 	vcpu_blame(v);
 	if (atomic_load(&vm->end) == VM_RUNNING)
 		vm_host_fail(vm, "vCPU %u stopped: %s", v->id, strerror(-res));
-	return VCPU_STOP_ENDED;
+	return ended(v);
 }
 
 /* HLT: sleep until kicked.  Costs no CPU time. */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "vmm/code.h"
+#include "vmm/kvm/kvm.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
 
@@ -75,6 +76,7 @@ int vm_init(struct vm *vm, uint64_t ram_len)
 
 void vm_destroy(struct vm *vm)
 {
+	kvm_vm_free(vm);
 	code_free(vm->code);
 	vm->code = NULL;
 	free(vm->shadow); /* shadow_free() has emptied it */

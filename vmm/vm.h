@@ -29,6 +29,7 @@
 
 struct vcpu;
 struct code;
+struct kvm_vm;
 struct machine;
 struct shadow_mmu;
 struct symbols;
@@ -62,6 +63,8 @@ struct vm {
 	struct symbols *symbols;      /* of the guest image; may be NULL */
 	struct dispatch_vm *dispatch; /* sched/dispatch.c; NULL: no dispatcher */
 	const struct engine_ops *engine_ops;
+	struct kvm_vm *kvm;  /* of the kvm engine; NULL before its first vCPU */
+	bool kernel_irqchip; /* --irqchip=kernel: PIC, IOAPIC, local APICs and 8254 are KVM's */
 	int handoff; /* --handoff: 0 the engine decides, 1 always share a CPU, 2 always spin */
 	bool dead_quietly; /* tests: no report on stderr */
 	_Atomic bool stop; /* the vCPUs return from vcpu_run() soon */

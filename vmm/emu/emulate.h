@@ -57,6 +57,17 @@ int inject(struct vcpu *v, const struct event *ev);
  */
 void cpuid_policy(const struct vcpu *v, uint32_t eax, uint32_t ecx, uint32_t out[4]);
 
+/*
+ * The model-specific register @index as the guest's RDMSR and WRMSR see it; the privilege level is
+ * the caller's matter.  Return EMU_OK, or EMU_FAULT with v->fault set to #GP(0).  vCPU thread only.
+ */
+int msr_read(struct vcpu *v, uint32_t index, uint64_t *val);
+int msr_write(struct vcpu *v, uint32_t index, uint64_t val);
+
+/* One access to an I/O port on behalf of @v; @width is 1, 2 or 4 bytes.  Takes the device lock. */
+uint32_t emu_port_read(struct vcpu *v, uint16_t port, unsigned width);
+void emu_port_write(struct vcpu *v, uint16_t port, unsigned width, uint32_t val);
+
 /* MAXPHYADDR: physical address bits, CPUID 0x80000008 EAX[7:0].  36 is what PAE brought. */
 #define CPUID_PHYS_BITS 36
 

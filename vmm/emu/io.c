@@ -8,14 +8,14 @@
 #include "vmm/emu/handlers.h"
 #include "vmm/machine.h"
 
-static uint32_t pio_read(struct vcpu *v, uint16_t port, unsigned width)
+uint32_t emu_port_read(struct vcpu *v, uint16_t port, unsigned width)
 {
 	if (v->vm->machine)
 		return machine_pio_read(v->vm, v, port, width);
 	return bus_read(&v->vm->pio, port, width);
 }
 
-static void pio_write(struct vcpu *v, uint16_t port, unsigned width, uint32_t val)
+void emu_port_write(struct vcpu *v, uint16_t port, unsigned width, uint32_t val)
 {
 	if (v->vm->machine)
 		machine_pio_write(v->vm, v, port, width, val);
@@ -38,9 +38,9 @@ static int in_out(struct vcpu *v, const struct insn *in)
 	if (r)
 		return r;
 	if (input)
-		gpr_write(v, EAX, in->width, pio_read(v, port, in->width));
+		gpr_write(v, EAX, in->width, emu_port_read(v, port, in->width));
 	else
-		pio_write(v, port, in->width, gpr_read(v, EAX, in->width));
+		emu_port_write(v, port, in->width, gpr_read(v, EAX, in->width));
 	return EMU_OK;
 }
 
@@ -55,7 +55,7 @@ static int ins_one(struct vcpu *v, const struct insn *in, uint16_t port)
 		r = mem_probe_write(v, gva, in->width, mem_user(v));
 	if (r)
 		return r;
-	val = pio_read(v, port, in->width);
+	val = emu_port_read(v, port, in->width);
 	r = mem_write(v, gva, &val, in->width, mem_user(v));
 	if (!r)
 		string_advance(v, in, EDI);
@@ -70,7 +70,7 @@ static int outs_one(struct vcpu *v, const struct insn *in, uint16_t port)
 
 	if (r)
 		return r;
-	pio_write(v, port, in->width, val);
+	emu_port_write(v, port, in->width, val);
 	string_advance(v, in, ESI);
 	return EMU_OK;
 }

@@ -179,20 +179,9 @@ static int apic_base_write(struct vcpu *v, unsigned i, uint64_t val)
 }
 
 /* MSRs 0x800-0x8ff: #GP outside x2APIC mode and for what it lacks (Vol. 3A, 10.12.1.2). */
-static int emu_x2apic(struct vcpu *v, bool write)
+static bool is_x2apic(uint32_t index)
 {
-	uint32_t index = v->regs.gpr[ECX];
-	uint64_t val = (uint64_t)v->regs.gpr[EDX] << 32 | v->regs.gpr[EAX];
-
-	if (!v->vm->machine)
-		return vcpu_gp(v, 0);
-	if (write)
-		return machine_x2apic_write(v->vm, v, index, val) ? vcpu_gp(v, 0) : EMU_OK;
-	if (machine_x2apic_read(v->vm, v, index, &val))
-		return vcpu_gp(v, 0);
-	v->regs.gpr[EAX] = (uint32_t)val;
-	v->regs.gpr[EDX] = (uint32_t)(val >> 32);
-	return EMU_OK;
+	return index >= X2APIC_FIRST && index <= X2APIC_LAST;
 }
 
 /* ---- memory types ---- */
@@ -402,30 +391,48 @@ static const struct msr *msr_find(const struct vcpu *v, uint32_t index)
 	return NULL;
 }
 
+int msr_read(struct vcpu *v, uint32_t index, uint64_t *val)
+{
+	const struct msr *m;
+
+	if (is_x2apic(index))
+		return v->vm->machine && !machine_x2apic_read(v->vm, v, index, val) ? EMU_OK
+										    : vcpu_gp(v, 0);
+	m = msr_find(v, index);
+	if (!m || !m->read)
+		return vcpu_gp(v, 0);
+	*val = m->read(v, index - m->first);
+	return EMU_OK;
+}
+
+int msr_write(struct vcpu *v, uint32_t index, uint64_t val)
+{
+	const struct msr *m;
+
+	if (is_x2apic(index))
+		return v->vm->machine && !machine_x2apic_write(v->vm, v, index, val)
+			       ? EMU_OK
+			       : vcpu_gp(v, 0);
+	m = msr_find(v, index);
+	if (!m || !m->write)
+		return vcpu_gp(v, 0);
+	return m->write(v, index - m->first, val);
+}
+
 /* RDMSR, WRMSR: Vol. 2B and 2D. */
 int emu_msr(struct vcpu *v, const struct insn *in)
 {
-	uint32_t index = v->regs.gpr[ECX];
-	const struct msr *m;
 	uint64_t val;
 	int r = need_cpl0(v);
 
 	if (r)
 		return r;
-	if (index >= X2APIC_FIRST && index <= X2APIC_LAST)
-		return emu_x2apic(v, in->op == OP_WRMSR);
-	m = msr_find(v, index);
-	if (!m)
-		return vcpu_gp(v, 0);
-	if (in->op == OP_WRMSR) {
-		if (!m->write)
-			return vcpu_gp(v, 0);
-		val = (uint64_t)v->regs.gpr[EDX] << 32 | v->regs.gpr[EAX];
-		return m->write(v, index - m->first, val);
-	}
-	if (!m->read)
-		return vcpu_gp(v, 0);
-	val = m->read(v, index - m->first);
+	if (in->op == OP_WRMSR)
+		return msr_write(v, v->regs.gpr[ECX],
+				 (uint64_t)v->regs.gpr[EDX] << 32 | v->regs.gpr[EAX]);
+	r = msr_read(v, v->regs.gpr[ECX], &val);
+	if (r)
+		return r;
 	v->regs.gpr[EAX] = (uint32_t)val;
 	v->regs.gpr[EDX] = (uint32_t)(val >> 32);
 	return EMU_OK;
