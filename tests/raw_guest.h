@@ -55,7 +55,9 @@ __attribute__((unused)) static uint32_t cg_read(void *dev, uint64_t off, unsigne
 	return 0;
 }
 
-__attribute__((unused)) static void cg_load(struct cg *g, const uint8_t *code, const uint8_t *end)
+/* All but the engine @ops of it. */
+__attribute__((unused)) static void cg_prepare(struct cg *g, const struct engine_ops *ops,
+					       const uint8_t *code, const uint8_t *end)
 {
 	struct bus_range r = {
 		.name = "done", .base = 0xf4, .len = 1, .read = cg_read, .write = cg_done
@@ -69,10 +71,15 @@ __attribute__((unused)) static void cg_load(struct cg *g, const uint8_t *code, c
 	g->v.account = account_new();
 	g->vm.vcpu[0] = &g->v;
 	g->vm.vcpus = 1;
-	g->vm.engine_ops = &world_engine;
+	g->vm.engine_ops = ops;
 	vcpu_boot_multiboot(&g->v, CG_CODE, 0, 0);
 	g->v.regs.gpr[ESP] = 0x200000;
 	memcpy(g->vm.ram + CG_CODE, code, (size_t)(end - code));
+}
+
+__attribute__((unused)) static void cg_load(struct cg *g, const uint8_t *code, const uint8_t *end)
+{
+	cg_prepare(g, &world_engine, code, end);
 	cr_assert_eq(world_engine.create(&g->v, &g->v.engine), 0, "%s", g->vm.death);
 }
 
