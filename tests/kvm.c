@@ -360,7 +360,7 @@ static void *bell_ring(void *arg)
 static void assigned_device(bool kernel)
 {
 	static struct bell b;
-	struct assign_config dev = { .vector = 0x40, .vcpu = 0 };
+	struct assign_config dev = { .vector = 0x40, .vcpu = 0, .doorbell = -1 };
 	struct machine_config cfg = { .console_in = -1,
 				      .console_out = -1,
 				      .debugcon_out = -1,
@@ -517,6 +517,35 @@ Test(kvm, a_triple_fault_is_reported_as_on_the_world)
 	cr_expect_eq(c.status, 3, "%d %s", c.status, c.err);
 	cr_expect_not_null(strstr(c.err, "the guest died: triple fault"), "%s", c.err);
 	cr_expect_not_null(strstr(c.err, "registers of vCPU 0:"), "%s", c.err);
+}
+
+/* Interrupts of every kind, shared memory without exits, and a doorbell each way. */
+Test(kvm, an_assigned_device_is_served)
+{
+	static const char *const modes[] = { "user", "kernel" };
+	static struct child c;
+	char device[512];
+
+	snprintf(device, sizeof(device), "%s", child_ringside());
+	cr_assert_not_null(strrchr(device, '/'));
+	strcpy(strrchr(device, '/'), "/tests/assign-device");
+	for (int i = 0; i < 2; i++) {
+		c = (struct child){ .argv = { device, "--rounds", "20", child_ringside(),
+					      child_guest("assign"), "--engine", "kvm", "--irqchip",
+					      modes[i], "--timeout", "60" },
+				    .seconds = 70 };
+		child_run(&c);
+		if (!have_kvm()) {
+			cr_expect_not_null(strstr(c.err, "--engine world"), "%s", c.err);
+			continue;
+		}
+		cr_expect_eq(c.status, 0, "%s: %d\n%s%s", modes[i], c.status, c.out, c.err);
+		cr_expect_not_null(strstr(c.out, "external: 3 interrupts"), "%s", c.out);
+		cr_expect_not_null(strstr(c.out, "system: 3 interrupts"), "%s", c.out);
+		cr_expect_not_null(strstr(c.out, "ipi: 3 interrupts"), "%s", c.out);
+		cr_expect_not_null(strstr(c.out, "assigned: 20 requests of device 0, 0 errors"),
+				   "%s", c.out);
+	}
 }
 
 /* ---- the account ---- */

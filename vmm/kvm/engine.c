@@ -22,6 +22,7 @@
 #include "vmm/tsc.h"
 #include "vmm/vcpu.h"
 
+#define STEPS_MAX   2000u /* for one interrupt that waits */
 #define KICK_SIGNAL (SIGRTMIN + 2)
 
 static pthread_once_t kick_once = PTHREAD_ONCE_INIT;
@@ -238,8 +239,9 @@ static bool at_hlt(struct kvm_engine *e)
 
 /*
  * kvm_pvm executes instructions by the thousand and looks for a window only in between, so one of a
- * few instructions (sti; nop; cli) goes unnoticed.  There, step as long as something waits; the
- * account shows it as `step`.  A guest that steps itself is left alone, and so is a hlt, which ends
+ * few instructions (sti; nop; cli) goes unnoticed.  There, step when something waits; the account
+ * shows it as `step`.  Not for ever: a guest that computes with interrupts off must get on, and
+ * can wait for the next look.  A guest that steps itself is left alone, and so is a hlt, which ends
  * the run anyway (and, stepped, ends the next one as well).
  */
 static void set_step(struct kvm_engine *e, bool on)
@@ -248,6 +250,8 @@ static void set_step(struct kvm_engine *e, bool on)
 
 	if (!e->kvm->batches)
 		return;
+	e->steps = on ? e->steps + 1 : 0;
+	on = on && e->steps <= STEPS_MAX;
 	on = on && !(e->v->regs.eflags & FL_TF) && !at_hlt(e);
 	if (on == e->stepping)
 		return;

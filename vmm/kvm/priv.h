@@ -37,6 +37,7 @@ struct kvm_engine {
 	_Atomic pid_t running; /* the thread that is in KVM_RUN, or about to be; 0: none */
 	bool dirty;            /* v->regs and v->sh are to be loaded before the next run */
 	bool stepping;         /* each instruction ends the run: EXIT_STEP */
+	unsigned steps;        /* in a row */
 	bool keep_events;      /* that load is of what was saved: @events hold */
 	struct kvm_vcpu_events events;
 	bool incomplete; /* the last exit was in the middle of an instruction */
