@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define CHILD_OUTPUT_MAX 65536
+#define CHILD_OUTPUT_MAX 131072
 
 struct child {
 	/* What to run. */

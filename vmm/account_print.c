@@ -380,7 +380,6 @@ static struct json_object *vcpus_json(const struct vm *vm)
 		add_num(o, "exits", account_total(a));
 		json_object_object_add(o, "time_ns", times_json(&a->times));
 		json_object_object_add(o, "causes", account_counts_json(a));
-		json_object_object_add(o, "symbols", account_sites_json(vm, a));
 		json_object_array_add(list, o);
 	}
 	return list;
