@@ -22,7 +22,7 @@
 #include "vmm/tsc.h"
 #include "vmm/vcpu.h"
 
-#define STEPS_MAX   2000u /* for one interrupt that waits */
+#define STEPS_MAX   20000u /* for one interrupt that waits */
 #define KICK_SIGNAL (SIGRTMIN + 2)
 
 static pthread_once_t kick_once = PTHREAD_ONCE_INIT;
