@@ -34,6 +34,7 @@ static struct hostile_guest hostile_guests[] = {
 	{ "far64-wake", 124, 3, "the guest died", "3" },
 	{ "far64-requeue", 3, 0, "system call", "5" },
 	{ "far64-steal", 3, 0, "system call", "5" },
+	{ "far64-burn", 3, 0, "more CPU time than", "20" },
 	{ "far64-loop", 124, 0, "", "2" },
 	{ "far64-back", 33, 3, "the guest died", "" },
 	{ "far64-read", 3, 0, "compatibility mode", "" },

@@ -124,6 +124,11 @@ struct engine_ops {
 	 * These four may be called by any thread.  Returns 0 or negative errno.
 	 */
 	int (*sync)(struct engine *e);
+	/*
+	 * CPU time that what runs the guest has used in all, in ns; 0: it is the vCPU thread's own, or
+	 * unknown.  Any thread.  NULL: always 0.
+	 */
+	uint64_t (*cpu_ns)(struct engine *e);
 	/* Make a running run() return EXIT_KICK soon.  Any thread. */
 	void (*kick)(struct engine *e);
 	/*

@@ -19,6 +19,9 @@
 #include "vmm/trace.h"
 #include "vmm/vcpu.h"
 
+/* Starting a world costs some milliseconds that no vCPU is charged for at once. */
+#define AUDIT_SLACK_NS 200000000u
+
 static int refuse(struct instance *in, int status, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 static int refuse(struct instance *in, int status, const char *fmt, ...)
@@ -178,6 +181,31 @@ int instance_start(struct instance *in, struct dispatcher *d, const struct dispa
 	}
 	in->dispatcher = d;
 	return STATUS_OK;
+}
+
+/*
+ * A world that was broken out of can post an exit that did not happen, and compute while its vCPU
+ * is blocked or another's turn has come.  It cannot make its CPU time less than it is.
+ */
+void instance_audit(struct instance *in)
+{
+	struct vm *vm = &in->vm;
+	uint64_t used, given = 0;
+
+	if (!in->dispatcher || atomic_load(&vm->stop))
+		return;
+	used = shadow_cpu_ns(vm);
+	for (unsigned i = 0; i < vm->vcpus; i++) {
+		struct dispatch_stat st;
+
+		dispatch_get(in->dispatcher, vm->vcpu[i], &st);
+		given += st.ns[SCHED_RUNNING];
+	}
+	if (used > given + given / 64 + AUDIT_SLACK_NS)
+		vm_kill(vm,
+			"its worlds used %llu ms more CPU time than the scheduler gave them: one "
+			"computes without having the turn",
+			(unsigned long long)(used - given) / 1000000);
 }
 
 void instance_join(struct instance *in)

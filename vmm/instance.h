@@ -43,6 +43,11 @@ int instance_start(struct instance *in, struct dispatcher *d, const struct dispa
 		   void (*ended)(void *arg), void *arg);
 /* Wait until every vCPU has ended, then stop the devices and the worlds. */
 void instance_join(struct instance *in);
+/*
+ * Did its worlds use the CPU only when they had the turn?  If not, the VM is killed.  To be called
+ * about once a second while it runs, by the thread that will call instance_join().
+ */
+void instance_audit(struct instance *in);
 /* How it ended: the exit status and, where there is something to say, a sentence in in->err. */
 int instance_verdict(struct instance *in);
 /* Print the account as the options ask.  Returns an exit status. */

@@ -25,6 +25,8 @@
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
 
+#define AUDIT_NS 1000000000u /* look that often at the CPU time of worlds */
+
 struct session {
 	const struct run_options *opt;
 	struct instance in;
@@ -119,24 +121,24 @@ static void wait_for_end(struct session *s)
 	uint64_t deadline = limit ? host_ns() + limit : 0;
 
 	while (!(fd[0].revents & POLLIN)) {
-		struct timespec left = { 0 }, *timeout = NULL;
+		uint64_t now = host_ns(), ns = AUDIT_NS;
 		struct signalfd_siginfo si;
+		struct timespec left;
 
-		if (deadline) {
-			uint64_t now = host_ns(), ns = deadline > now ? deadline - now : 0;
-
-			if (!ns) {
-				vm_end(&s->in.vm, VM_TIMEOUT, STATUS_TIMEOUT);
-				deadline = 0;
-				continue;
-			}
-			left.tv_sec = (time_t)(ns / 1000000000u);
-			left.tv_nsec = (long)(ns % 1000000000u);
-			timeout = &left;
-		}
-		fd[0].revents = fd[1].revents = 0;
-		if (ppoll(fd, 2, timeout, NULL) <= 0)
+		if (deadline && now >= deadline) {
+			vm_end(&s->in.vm, VM_TIMEOUT, STATUS_TIMEOUT);
+			deadline = 0;
 			continue;
+		}
+		if (deadline && deadline - now < ns)
+			ns = deadline - now;
+		left.tv_sec = (time_t)(ns / 1000000000u);
+		left.tv_nsec = (long)(ns % 1000000000u);
+		fd[0].revents = fd[1].revents = 0;
+		if (ppoll(fd, 2, &left, NULL) <= 0) {
+			instance_audit(&s->in);
+			continue;
+		}
 		if (fd[1].revents & POLLIN && read(s->signal_fd, &si, sizeof(si)) == sizeof(si))
 			vm_end(&s->in.vm, VM_STOPPED, STATUS_SIGNAL + (int)si.ssi_signo);
 	}

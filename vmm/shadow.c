@@ -213,6 +213,18 @@ int shadow_select(struct vcpu *v)
 	return res;
 }
 
+uint64_t shadow_cpu_ns(struct vm *vm)
+{
+	uint64_t ns;
+
+	pthread_mutex_lock(&vm->mmu_lock);
+	ns = atomic_load(&vm->worlds_gone_ns);
+	for (struct space *sp = vm->shadow ? vm->shadow->spaces : NULL; sp; sp = sp->next)
+		ns += sp->engine->ops->cpu_ns ? sp->engine->ops->cpu_ns(sp->engine) : 0;
+	pthread_mutex_unlock(&vm->mmu_lock);
+	return ns;
+}
+
 void shadow_get_stats(const struct vm *vm, struct shadow_stats *out)
 {
 	memset(out, 0, sizeof(*out));

@@ -75,6 +75,9 @@ int shadow_map_once(struct vcpu *v, gva_t gva, gpa_t offset, unsigned prot);
 /* Undo that: what the books say for @gva, which may be the copy of the page of @gpa, if @copy. */
 int shadow_end_once(struct vcpu *v, gva_t gva, gpa_t gpa, gpa_t copy);
 
+/* CPU time of all engines of the VM, also of those that are gone, ns.  Any thread. */
+uint64_t shadow_cpu_ns(struct vm *vm);
+
 void shadow_get_stats(const struct vm *vm, struct shadow_stats *out);
 
 #endif

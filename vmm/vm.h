@@ -56,12 +56,13 @@ struct vm {
 	struct vm_region region[REGIONS_MAX]; /* fixed before the guest runs */
 	unsigned regions;
 	struct timers timers;
-	struct machine *machine;      /* the devices; NULL in unit tests */
-	struct code *code;            /* shadow code pages; NULL if the engine needs none */
-	struct shadow_mmu *shadow;    /* address spaces and their worlds; NULL before vcpu_run() */
-	unsigned worlds;              /* --worlds: spaces a vCPU may keep; 0: the default */
-	struct symbols *symbols;      /* of the guest image; may be NULL */
-	struct dispatch_vm *dispatch; /* sched/dispatch.c; NULL: no dispatcher */
+	struct machine *machine;   /* the devices; NULL in unit tests */
+	struct code *code;         /* shadow code pages; NULL if the engine needs none */
+	struct shadow_mmu *shadow; /* address spaces and their worlds; NULL before vcpu_run() */
+	_Atomic uint64_t worlds_gone_ns; /* CPU time of worlds that have ended */
+	unsigned worlds;                 /* --worlds: spaces a vCPU may keep; 0: the default */
+	struct symbols *symbols;         /* of the guest image; may be NULL */
+	struct dispatch_vm *dispatch;    /* sched/dispatch.c; NULL: no dispatcher */
 	const struct engine_ops *engine_ops;
 	struct kvm_vm *kvm;  /* of the kvm engine; NULL before its first vCPU */
 	bool kernel_irqchip; /* --irqchip=kernel: PIC, IOAPIC, local APICs and 8254 are KVM's */

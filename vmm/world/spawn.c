@@ -210,14 +210,22 @@ out:
 	return err;
 }
 
+static uint64_t timeval_ns(const struct timeval *tv)
+{
+	return (uint64_t)tv->tv_sec * 1000000000u + (uint64_t)tv->tv_usec * 1000u;
+}
+
 int world_reap(struct world *w)
 {
+	struct rusage used = { 0 };
 	int status = 0;
 
 	if (w->pid > 0) {
 		kill(w->pid, SIGKILL);
-		while (waitpid(w->pid, &status, 0) < 0 && errno == EINTR)
+		while (wait4(w->pid, &status, 0, &used) < 0 && errno == EINTR)
 			;
+		w->vcpu->vm->worlds_gone_ns += timeval_ns(&used.ru_utime) +
+					       timeval_ns(&used.ru_stime);
 		if (WIFEXITED(status) && stub_refusal(WEXITSTATUS(status)))
 			vm_host_fail(w->vcpu->vm, "a world could not start: the host refused %s",
 				     stub_refusal(WEXITSTATUS(status)));

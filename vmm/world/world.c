@@ -252,6 +252,17 @@ static int world_invalidate(struct engine *e)
 	return world_unmap(e, 0, 1ull << 32);
 }
 
+static uint64_t world_cpu_ns(struct engine *e)
+{
+	struct world *w = world_of(e);
+	struct timespec ts;
+	clockid_t clock;
+
+	if (w->pid <= 0 || clock_getcpuclockid(w->pid, &clock) || clock_gettime(clock, &ts))
+		return 0;
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
 static void world_kick(struct engine *e)
 {
 	struct world *w = world_of(e);
@@ -315,6 +326,7 @@ const struct engine_ops world_engine = {
 	.unmap = world_unmap,
 	.invalidate = world_invalidate,
 	.sync = world_sync,
+	.cpu_ns = world_cpu_ns,
 	.kick = world_kick,
 	.get_fpu = world_get_fpu,
 	.set_fpu = world_set_fpu,
