@@ -61,6 +61,38 @@ enum hw_exit {
 	HW_UD,          /* raises #UD in the guest, no exit */
 };
 
+/*
+ * How hardware with virtualization support treats it, seen finely enough to count exits: the column
+ * from which vmm/model.c, which knows the registers' values as well, answers for five
+ * configurations.  What each class means is in docs/hardware-assist.md.
+ */
+enum hw_class {
+	HWC_NATIVE, /* works on the guest's own state, which the CPU holds: no exit */
+	HWC_CPUID,  /* from here on each is one instruction, or one family */
+	HWC_HLT,
+	HWC_IO,        /* in, out, ins, outs */
+	HWC_CR0_READ,  /* mov from CR0, smsw */
+	HWC_CR0_WRITE, /* mov to CR0, lmsw, clts: by which bits change */
+	HWC_CR3, /* mov to and from CR3: the page tables are the guest's or the hypervisor's */
+	HWC_CR4_READ,
+	HWC_CR4_WRITE, /* by which bits change */
+	HWC_DR,        /* debug registers: loaded when first used */
+	HWC_CACHE,     /* invd, wbinvd, wbnoinvd */
+	HWC_INVLPG,    /* invlpg, invpcid: as CR3 */
+	HWC_MSR,       /* by the index, and whether it is a local APIC's register */
+	HWC_RDPMC,
+	HWC_XSETBV,
+	HWC_MWAIT,     /* monitor, mwait */
+	HWC_PAUSE,     /* only in tight loops */
+	HWC_IRET,      /* where it ends an NMI */
+	HWC_INT1,      /* by its #DB */
+	HWC_VMX,       /* vmcall and the other VMX instructions */
+	HWC_SVM,       /* vmmcall and the other SVM instructions */
+	HWC_UD,        /* #UD in the guest, which KVM intercepts, or an intercept of its own */
+	HWC_UNOFFERED, /* of an extension the virtual CPU lacks: hidden, intercepted, or neither */
+	HWC_COUNT
+};
+
 struct sensitive {
 	uint16_t op;          /* enum insn_op */
 	const char *mnemonic; /* "mov" */
@@ -72,6 +104,7 @@ struct sensitive {
 	bool patch;           /* the scanner of shadow code pages must patch it */
 	uint8_t vtx;          /* enum hw_exit, VT-x */
 	uint8_t svm;          /* enum hw_exit, SVM */
+	uint8_t hw;           /* enum hw_class, for both */
 	const char *vtx_why;  /* the control or rule, e.g. "Primary: HLT exiting" */
 	const char *svm_why;  /* e.g. "INTERCEPT_HLT" */
 	const char *ref;      /* the manual's title and section for the instruction */
@@ -95,5 +128,7 @@ const struct sensitive *sensitive_find(const struct insn *in);
 
 const char *ring3_name(unsigned ring3);
 const char *hw_exit_name(unsigned hw);
+/* "port I/O", "CR0 write" ... */
+const char *hw_class_name(unsigned hw);
 
 #endif
