@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "vmm/account_priv.h"
+#include "vmm/model.h"
 
 static const char *const memory_names[CAUSE_INT(0) - CAUSE_MMIO] = {
 	[CAUSE_MMIO - CAUSE_MMIO] = "mmio",
@@ -75,7 +76,11 @@ const char *cause_name(unsigned cause, char *buf, size_t size)
 
 struct account *account_new(void)
 {
-	return calloc(1, sizeof(struct account));
+	struct account *a = calloc(1, sizeof(struct account));
+
+	if (a)
+		a->model = model_counts_new(); /* without it the model says that it knows nothing */
+	return a;
 }
 
 void account_free(struct account *a)
@@ -85,6 +90,7 @@ void account_free(struct account *a)
 	for (size_t i = 0; i < CAUSE_COUNT; i++)
 		free(a->tally[i].hist);
 	account_sites_free(&a->sites);
+	model_counts_free(a->model);
 	free(a);
 }
 
@@ -154,6 +160,11 @@ void account_handoff_switch(struct account *a)
 		a->handoff_switches++;
 }
 
+struct model_counts *account_model(const struct account *a)
+{
+	return a->model;
+}
+
 uint64_t account_total(const struct account *a)
 {
 	uint64_t total = 0;
@@ -199,6 +210,8 @@ int account_merge(struct account *to, const struct account *from)
 	to->times.ready_ns += from->times.ready_ns;
 	to->handoff_switches += from->handoff_switches;
 	to->lookahead += from->lookahead;
+	if (to->model && from->model)
+		model_counts_add(to->model, from->model);
 	return err;
 }
 

@@ -15,6 +15,7 @@ struct vm;
 struct vcpu;
 struct account;
 struct json_object;
+struct model_counts;
 
 /*
  * A cause: an emulated sensitive instruction by operation, an ordinary instruction emulated for
@@ -55,6 +56,9 @@ void account_blocked(struct account *a, uint64_t ns);
 void account_ready(struct account *a, uint64_t ns);
 /* The engine changed the way in which VMM and guest take turns. */
 void account_handoff_switch(struct account *a);
+
+/* What the model of hardware needs to know beyond causes (model.h); NULL if memory ran out. */
+struct model_counts *account_model(const struct account *a);
 
 uint64_t account_total(const struct account *a);
 uint64_t account_count(const struct account *a, unsigned cause);

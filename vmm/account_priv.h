@@ -44,6 +44,7 @@ struct account {
 	struct account_times times;
 	uint64_t handoff_switches;
 	uint64_t lookahead; /* exits without a trap of their own */
+	struct model_counts *model;
 };
 
 /* Add all of @from to @to.  Returns 0, or -ENOMEM with some costs missing. */

@@ -12,6 +12,7 @@
 #include "vmm/emu/emulate.h"
 #include "vmm/exits.h"
 #include "vmm/mem.h"
+#include "vmm/model.h"
 #include "vmm/region.h"
 #include "vmm/shadow.h"
 #include "vmm/vm.h"
@@ -57,11 +58,14 @@ static int finish_insn(struct vcpu *v, const struct insn *in, bool tf)
 int exit_emulate(struct vcpu *v, struct handling *h)
 {
 	bool tf = v->regs.eflags & FL_TF;
-	int res = emulate(v, &h->insn);
+	int res;
 
+	model_insn(v, &h->insn);
+	res = emulate(v, &h->insn);
 	if (res == EMU_OK)
 		return finish_insn(v, &h->insn, tf);
 	if (res == EMU_FAULT) {
+		model_fault(v, &h->insn);
 		/*
 		 * An IRET that faults has unblocked NMIs all the same: SDM Vol. 3C, "Information
 		 * About NMI Unblocking Due to IRET" (28.2.3).

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "vmm/machine_priv.h"
+#include "vmm/model.h"
 #include "vmm/vcpu.h"
 
 #define COM1_BASE     0x3f8
@@ -291,10 +292,12 @@ uint32_t machine_mmio_read(struct vm *vm, struct vcpu *v, gpa_t gpa, unsigned wi
 	uint32_t val, off;
 
 	access_begin(vm, v);
-	if (is_lapic(v, gpa, width, &off))
+	if (is_lapic(v, gpa, width, &off)) {
+		model_lapic(v, off, false, 0, false);
 		val = lapic_mmio_read(v->lapic, off, width);
-	else
+	} else {
 		val = bus_read(&vm->mmio, gpa, width);
+	}
 	access_end(vm);
 	return val;
 }
@@ -305,6 +308,7 @@ void machine_mmio_write(struct vm *vm, struct vcpu *v, gpa_t gpa, unsigned width
 
 	access_begin(vm, v);
 	if (is_lapic(v, gpa, width, &off)) {
+		model_lapic(v, off, true, val, false);
 		lapic_mmio_write(v->lapic, off, width, val);
 		board_lapic_written(vm->machine, v);
 	} else {
@@ -327,6 +331,8 @@ int machine_x2apic_read(struct vm *vm, struct vcpu *v, uint32_t msr, uint64_t *v
 	int err;
 
 	access_begin(vm, v);
+	if (lapic_in_x2apic(v->lapic))
+		model_lapic(v, (msr - 0x800) * 16, false, 0, true);
 	err = lapic_msr_read(v->lapic, msr, val);
 	access_end(vm);
 	return err;
@@ -337,6 +343,8 @@ int machine_x2apic_write(struct vm *vm, struct vcpu *v, uint32_t msr, uint64_t v
 	int err;
 
 	access_begin(vm, v);
+	if (lapic_in_x2apic(v->lapic))
+		model_lapic(v, (msr - 0x800) * 16, true, (uint32_t)val, true);
 	err = lapic_msr_write(v->lapic, msr, val);
 	board_lapic_written(vm->machine, v);
 	access_end(vm);

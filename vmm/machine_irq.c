@@ -11,6 +11,7 @@
 #include "vmm/irq_stats.h"
 #include "vmm/kvm/kvm.h"
 #include "vmm/machine_priv.h"
+#include "vmm/model.h"
 #include "vmm/tsc.h"
 #include "vmm/vcpu.h"
 
@@ -309,10 +310,13 @@ int machine_ack_interrupt(struct vm *vm, struct vcpu *v)
 	 * ExtINT goes to the processor core directly, past the IRR: SDM Vol. 3A, 10.8.1.  Which of
 	 * two that wait comes first the manual leaves open; this is QEMU's and KVM's order.
 	 */
-	if (pic_pending(m->pic) && extint_reaches(m, v))
+	if (pic_pending(m->pic) && extint_reaches(m, v)) {
 		vector = ack_pic(m, v);
-	else if (lapic_pending(v->lapic) >= 0)
+		model_interrupt(v, true, (uint8_t)vector);
+	} else if (lapic_pending(v->lapic) >= 0) {
 		vector = lapic_ack(v->lapic);
+		model_interrupt(v, false, (uint8_t)vector);
+	}
 	update_hint(m, v);
 	vm_unlock(vm);
 	return vector;

@@ -20,6 +20,7 @@
 #include "vmm/irq_stats.h"
 #include "vmm/machine.h"
 #include "vmm/mem.h"
+#include "vmm/model.h"
 #include "vmm/shadow.h"
 #include "vmm/trace.h"
 #include "vmm/tsc.h"
@@ -54,6 +55,7 @@ static int take_nmi(struct vcpu *v)
 
 	if (!machine_ack_nmi(v->vm, v))
 		return 0;
+	model_nmi(v);
 	taken(v, VEC_NMI);
 	res = exit_inject(v, &ev);
 	return res < 0 ? res : 1;
@@ -117,6 +119,8 @@ static int take_pending(struct vcpu *v, unsigned *flags)
 
 	if (engine_assisted(v->engine))
 		return take_pending_assisted(v);
+	if (atomic_load(&v->irq_pending) && !(v->regs.eflags & FL_IF))
+		model_waits(v);
 	if (shadow) {
 		if (vcpu_takes_nmi(v) ||
 		    (vcpu_takes_interrupt(v) && machine_has_interrupt(v->vm, v)))
@@ -139,6 +143,7 @@ static void record(struct vcpu *v, const struct handling *h, uint64_t seen)
 	if (v->account) {
 		account_exit(v->account, h->cause, &h->x, handling_ns);
 		account_site(v->account, h->eip, h->cause);
+		model_exit(v, h->cause);
 	}
 	if (!v->trace)
 		return;
@@ -303,6 +308,7 @@ static enum vcpu_stop leave(struct vcpu *v, enum vcpu_stop why)
 {
 	v->left_tsc = tsc_read();
 	v->left_blocked = why == VCPU_STOP_BLOCKED;
+	model_leave(v);
 	return why;
 }
 
@@ -311,6 +317,8 @@ static int first_engine(struct vcpu *v)
 {
 	int res = 0;
 
+	if (v->id == 0)
+		model_ram_start(v->vm);
 	if (!v->engine)
 		res = v->vm->engine_ops->create(v, &v->engine);
 	if (res < 0)
@@ -354,6 +362,7 @@ enum vcpu_stop vcpu_resume(struct vcpu *v)
 		if (res < 0)
 			break;
 		if (v->shutdown) {
+			model_shutdown(v);
 			res = vm_kill(vm,
 				      "triple fault at %#x: the exception could not be delivered, "
 				      "nor the double fault after it",

@@ -79,6 +79,8 @@ void vm_destroy(struct vm *vm)
 	kvm_vm_free(vm);
 	code_free(vm->code);
 	vm->code = NULL;
+	free(vm->model_ram);
+	vm->model_ram = NULL;
 	free(vm->shadow); /* shadow_free() has emptied it */
 	vm->shadow = NULL;
 	if (vm->ram)

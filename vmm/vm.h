@@ -32,6 +32,7 @@ struct code;
 struct kvm_vm;
 struct machine;
 struct shadow_mmu;
+struct model_ram;
 struct symbols;
 struct dispatch_vm;
 
@@ -61,6 +62,7 @@ struct vm {
 	struct shadow_mmu *shadow; /* address spaces and their worlds; NULL before vcpu_run() */
 	_Atomic uint64_t worlds_gone_ns; /* CPU time of worlds that have ended */
 	unsigned worlds;                 /* --worlds: spaces a vCPU may keep; 0: the default */
+	struct model_ram *model_ram;     /* which RAM there was before the guest ran; may be NULL */
 	struct symbols *symbols;         /* of the guest image; may be NULL */
 	struct dispatch_vm *dispatch;    /* sched/dispatch.c; NULL: no dispatcher */
 	const struct engine_ops *engine_ops;

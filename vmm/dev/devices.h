@@ -188,6 +188,8 @@ bool lapic_deliver_from(struct lapic *l, uint8_t vector, bool level, enum irq_pa
 /* LINT0 is unmasked in ExtINT mode (or the APIC is disabled): the PIC's INTR reaches the CPU. */
 bool lapic_accepts_extint(const struct lapic *l);
 void lapic_eoi(struct lapic *l);
+/* The vector that an EOI would be for, and whether its interrupt is level-triggered; -1: none. */
+int lapic_in_service(const struct lapic *l, bool *level);
 uint32_t lapic_tpr(const struct lapic *l);
 /* Arbitration priority; the lowest takes a lowest-priority message (10.6.2.4). */
 uint32_t lapic_apr(const struct lapic *l);

@@ -188,6 +188,15 @@ void lapic_eoi(struct lapic *l)
 	lapic_notify(l);
 }
 
+int lapic_in_service(const struct lapic *l, bool *level)
+{
+	int vector = lapic_bit_highest(l->isr);
+
+	if (vector >= 0)
+		*level = lapic_bit_test(l->tmr, (uint8_t)vector);
+	return vector;
+}
+
 uint32_t lapic_tpr(const struct lapic *l)
 {
 	return l->tpr;
