@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define CHILD_OUTPUT_MAX 131072
+#define CHILD_OUTPUT_MAX (256u << 10)
 
 struct child {
 	/* What to run. */

@@ -11,6 +11,7 @@
 #include "decoder/sensitive.h"
 #include "tests/child.h"
 #include "vmm/cli.h"
+#include "vmm/model.h"
 
 /* ---- values ---- */
 
@@ -230,7 +231,7 @@ Test(cli, every_usage_error_is_status_2, .timeout = 60)
 		{ { "run", "a", "--module", "" }, "needs a file name" },
 		{ { "run", "a", "--module", ",x" }, "needs a file name" },
 		{ { "run", "a", "--engine", "steam" }, "--engine steam: it can be world" },
-		{ { "run", "a", "--stats=xml" }, "--stats xml: it can be text or json" },
+		{ { "run", "a", "--stats=xml" }, "--stats xml: it can be text, json or model" },
 		{ { "run", "a", "--trace-format", "csv" }, "csv: it can be text or chrome" },
 		{ { "run", "a", "--trace-format", "chrome" }, "without --trace" },
 		{ { "run", "a", "--handoff", "slow" }, "slow: it can be auto, share or spin" },
@@ -331,7 +332,7 @@ Test(cli, table_json_has_every_row)
 	for (size_t i = 0; i < n; i++) {
 		static const char *const texts[] = { "op",    "mnemonic", "form", "example",
 						     "ring3", "handler",  "vtx",  "vtx_why",
-						     "svm",   "svm_why",  "ref" };
+						     "svm",   "svm_why",  "hw",   "ref" };
 		row = json_object_array_get_idx(list, i);
 		for (size_t k = 0; k < sizeof(texts) / sizeof(texts[0]); k++) {
 			cr_assert(json_object_object_get_ex(row, texts[k], &val), "%s: no %s",
@@ -374,20 +375,28 @@ Test(cli, table_text_has_every_row_aligned)
 Test(cli, table_markdown_has_every_row_with_all_cells)
 {
 	char *text = cli_table(TABLE_MARKDOWN), *line;
+	unsigned columns = 11;
 	size_t n, rows = 0;
 
 	sensitive_table(&n);
 	for (line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
 		unsigned bars = 0;
 
+		/* The instructions, then the events. */
+		if (!strncmp(line, "| Event |", 9)) {
+			cr_assert_eq(rows, n + 2, "heading, rule and rows");
+			columns = 9;
+			rows = 0;
+		}
 		if (line[0] != '|')
 			continue;
 		for (char *c = line; *c; c++)
 			bars += *c == '|' && (c == line || c[-1] != '\\');
-		cr_assert_eq(bars, 11, "%s", line);
+		cr_assert_eq(bars, columns + 1, "%s", line);
 		rows++;
 	}
-	cr_assert_eq(rows, n + 2, "heading, rule and rows");
+	cr_assert_eq(columns, 9, "the events are there");
+	cr_assert_eq(rows, EV_COUNT + 2, "heading, rule and rows");
 	free(text);
 }
 

@@ -14,6 +14,7 @@
 #include "vmm/shadow.h"
 #include "vmm/vcpu.h"
 #include "vmm/irq_stats.h"
+#include "vmm/model.h"
 #include "vmm/vm.h"
 
 #define ACCOUNT_JSON_VERSION 1
@@ -500,6 +501,8 @@ struct json_object *account_json(const struct vm *vm)
 	json_object_object_add(o, "mmio", bus_json(&vm->mmio));
 	json_object_object_add(o, "code", code_json(vm->code));
 	json_object_object_add(o, "shadow", shadow_json(vm));
+	/* Of a run with hardware's help there is nothing to model. */
+	json_object_object_add(o, "model", vm->engine_ops == &world_engine ? model_json(vm) : NULL);
 	add_num(o, "handoff_switches", sum->handoff_switches);
 	add_num(o, "lookahead", sum->lookahead);
 	insn_cache_stats(&stats);

@@ -92,7 +92,7 @@ static const struct argp_option run_option_table[] = {
 	  0 },
 	{ "debugcon", KEY_DEBUGCON, "FILE", 0, "Write what the guest sends to port 0xe9 to FILE",
 	  0 },
-	{ "stats", KEY_STATS, "text|json", OPTION_ARG_OPTIONAL,
+	{ "stats", KEY_STATS, "text|json|model", OPTION_ARG_OPTIONAL,
 	  "Print the trap account at the end, to standard error", 0 },
 	{ "stats-file", KEY_STATS_FILE, "FILE", 0, "Write the trap account to FILE", 0 },
 	{ "trace", KEY_TRACE, "FILE", 0, "Write one line an exit to FILE", 0 },
@@ -255,7 +255,7 @@ static int parse_choice(struct parse *p, int key, const char *arg)
 	static const char *const engines[] = { "world", "kvm", NULL };
 	static const char *const irqchips[] = { "user", "kernel", NULL };
 	static const char *const handoffs[] = { "auto", "share", "spin", NULL };
-	static const char *const stats[] = { "text", "json", NULL };
+	static const char *const stats[] = { "text", "json", "model", NULL };
 	static const char *const tscs[] = { "native", "trap", NULL };
 	static const char *const pauses[] = { "auto", "native", "trap", NULL };
 	static const char *const formats[] = { "text", "chrome", NULL };
@@ -290,7 +290,7 @@ static int parse_choice(struct parse *p, int key, const char *arg)
 		break;
 	case KEY_STATS:
 		n = arg ? choose(p, "--stats", arg, stats) : 0;
-		o->stats = n == 1 ? STATS_JSON : STATS_TEXT;
+		o->stats = n == 2 ? STATS_MODEL : n == 1 ? STATS_JSON : STATS_TEXT;
 		break;
 	default:
 		n = choose(p, "--trace-format", arg, formats);
@@ -326,11 +326,12 @@ static int refuse_option(struct parse *p, const char *arg)
 static int check_engine(struct parse *p)
 {
 	const struct run_options *o = p->o;
-	const char *world_only = o->lookahead  ? "--lookahead"
-				 : o->tsc_trap ? "--tsc trap"
-				 : o->worlds   ? "--worlds"
-				 : o->handoff  ? "--handoff"
-					       : NULL;
+	const char *world_only = o->lookahead              ? "--lookahead"
+				 : o->stats == STATS_MODEL ? "--stats model"
+				 : o->tsc_trap             ? "--tsc trap"
+				 : o->worlds               ? "--worlds"
+				 : o->handoff              ? "--handoff"
+							   : NULL;
 
 	if (o->kernel_irqchip && o->engine != &kvm_engine)
 		return refuse(p, "--irqchip kernel is KVM's: it needs --engine kvm");

@@ -23,7 +23,7 @@ enum cli_status {
 };
 
 enum pause_mode { PAUSE_AUTO, PAUSE_NATIVE, PAUSE_TRAP };
-enum stats_format { STATS_NONE, STATS_TEXT, STATS_JSON };
+enum stats_format { STATS_NONE, STATS_TEXT, STATS_JSON, STATS_MODEL };
 
 struct run_options {
 	const char *image;

@@ -14,6 +14,7 @@
 #include "vmm/firmware.h"
 #include "vmm/host_cpus.h"
 #include "vmm/machine.h"
+#include "vmm/model.h"
 #include "vmm/shadow.h"
 #include "vmm/symbols.h"
 #include "vmm/trace.h"
@@ -235,6 +236,8 @@ int instance_print_stats(struct instance *in)
 		json_object_put(json);
 	} else if (o->stats == STATS_TEXT) {
 		account_print(&in->vm, in->stats);
+	} else if (o->stats == STATS_MODEL) {
+		model_print(&in->vm, in->stats);
 	}
 	if (fflush(in->stats) || ferror(in->stats))
 		failed = true;

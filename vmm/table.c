@@ -6,6 +6,7 @@
 
 #include "decoder/sensitive.h"
 #include "vmm/cli.h"
+#include "vmm/model.h"
 
 static const char *const handler_names[EMU_HANDLER_COUNT] = {
 	[EMU_NONE] = "none: #UD",
@@ -56,14 +57,14 @@ static void print_text(const struct sensitive *t, size_t n, FILE *f)
 		form = len > form ? len : form;
 		handler = hlen > handler ? hlen : handler;
 	}
-	fprintf(f, "%-*s  %-16s  %-10s  %-5s  %-*s  %-13s  %-13s\n", form, "instruction",
+	fprintf(f, "%-*s  %-16s  %-10s  %-5s  %-*s  %-13s  %-13s  %-15s\n", form, "instruction",
 		"at ring 3", "privileged", "patch", handler, "handler", "exit on VT-x",
-		"exit on SVM");
+		"exit on SVM", "class");
 	for (size_t i = 0; i < n; i++)
-		fprintf(f, "%-*s  %-16s  %-10s  %-5s  %-*s  %-13s  %-13s\n", form, t[i].form,
+		fprintf(f, "%-*s  %-16s  %-10s  %-5s  %-*s  %-13s  %-13s  %-15s\n", form, t[i].form,
 			ring3_name(t[i].ring3), yes_no(t[i].privileged), yes_no(t[i].patch),
 			handler, handler_name(&t[i]), hw_exit_name(t[i].vtx),
-			hw_exit_name(t[i].svm));
+			hw_exit_name(t[i].svm), hw_class_name(t[i].hw));
 }
 
 static void add_str(struct json_object *o, const char *key, const char *s)
@@ -95,6 +96,7 @@ static void print_json(const struct sensitive *t, size_t n, FILE *f)
 		add_str(o, "vtx_why", t[i].vtx_why);
 		add_str(o, "svm", hw_exit_name(t[i].svm));
 		add_str(o, "svm_why", t[i].svm_why);
+		add_str(o, "hw", hw_class_name(t[i].hw));
 		add_str(o, "ref", t[i].ref);
 		json_object_array_add(list, o);
 	}
@@ -123,10 +125,24 @@ static const char markdown_intro[] =
 	"by a\n"
 	"  control that hypervisors set; `control clear`: it could, but they leave the control "
 	"clear.\n"
+	"- *Class*: by what hardware decides, in the second table and in "
+	"[hardware-assist.md](hardware-assist.md).\n"
 	"\n"
-	"| Instruction | At ring 3 | Priv. | Patch | Handler | VT-x | Why | SVM | Why | Reference "
-	"|\n"
-	"| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
+	"| Instruction | At ring 3 | Priv. | Patch | Handler | VT-x | Why | SVM | Why | Class | "
+	"Reference |\n"
+	"| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
+
+static const char events_intro[] =
+	"\n"
+	"## Events, and whether they exit\n"
+	"\n"
+	"What the model (`--stats=model`) counts, and what each is in five configurations, as "
+	"Linux "
+	"KVM\n"
+	"sets them up: no exit; an exit each time; from none to all of them (`0..n`), or at least "
+	"one\n"
+	"(`1..n`); by pages of RAM, not by how often.\n"
+	"\n";
 
 /* @s in a cell: a bar would end it. */
 static void put_cell(const char *s, FILE *f)
@@ -137,6 +153,30 @@ static void put_cell(const char *s, FILE *f)
 		fputc(*s, f);
 	}
 	fputs(" | ", f);
+}
+
+/* The answers of vmm/model_events.c. */
+static void print_events(FILE *f)
+{
+	fputs(events_intro, f);
+	fputs("| Event | ", f);
+	for (unsigned c = 0; c < MODEL_CONFIGS; c++)
+		put_cell(model_config_title(c), f);
+	fputs("Why, VT-x | Why, SVM | Reference |\n| --- |", f);
+	for (unsigned c = 0; c < MODEL_CONFIGS; c++)
+		fputs(" --- |", f);
+	fputs(" --- | --- | --- |\n", f);
+	for (unsigned e = 0; e < EV_COUNT; e++) {
+		const struct model_answer *a = model_answer(e);
+
+		fputs("| ", f);
+		put_cell(a->name, f);
+		for (unsigned c = 0; c < MODEL_CONFIGS; c++)
+			put_cell(model_verdict_name(a->verdict[c]), f);
+		put_cell(a->vtx, f);
+		put_cell(a->svm, f);
+		fprintf(f, "%s; %s |\n", a->vtx_ref, a->svm_ref);
+	}
 }
 
 static void print_markdown(const struct sensitive *t, size_t n, FILE *f)
@@ -152,10 +192,12 @@ static void print_markdown(const struct sensitive *t, size_t n, FILE *f)
 		put_cell(t[i].vtx_why, f);
 		put_cell(hw_exit_name(t[i].svm), f);
 		put_cell(t[i].svm_why, f);
+		put_cell(hw_class_name(t[i].hw), f);
 		for (const char *c = t[i].ref; c && *c; c++)
 			fputc(*c, f);
 		fputs(" |\n", f);
 	}
+	print_events(f);
 }
 
 int table_print(enum table_format format, FILE *f)
