@@ -231,6 +231,8 @@ Test(cli, every_usage_error_is_status_2, .timeout = 60)
 		{ { "run", "a", "--module", "" }, "needs a file name" },
 		{ { "run", "a", "--module", ",x" }, "needs a file name" },
 		{ { "run", "a", "--engine", "steam" }, "--engine steam: it can be world" },
+		{ { "run", "a", "--engine", "kvm", "--stats=model" },
+		  "--stats model is of the world engine" },
 		{ { "run", "a", "--stats=xml" }, "--stats xml: it can be text, json or model" },
 		{ { "run", "a", "--trace-format", "csv" }, "csv: it can be text or chrome" },
 		{ { "run", "a", "--trace-format", "chrome" }, "without --trace" },

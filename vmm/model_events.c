@@ -433,9 +433,10 @@ const struct model_unseen *model_unseen(size_t *count)
 		  { true, true, true, true, true },
 		  "traps in a world only where the host has CPUID faulting; else it runs "
 		  "natively" },
-		{ "pause",
+		{ "pause that did not trap",
 		  { true, true, true, true, true },
-		  "runs natively in a world; hardware exits when it is repeated for long" },
+		  "with --pause=native, and in user code, it runs natively; hardware exits from "
+		  "long loops" },
 		{ "the host's own interrupts",
 		  { true, true, true, true, true },
 		  "timer ticks, device and scheduler interrupts of the host exit the guest they "
