@@ -4,8 +4,9 @@
  *
  * The manuals say what can exit and by which control; what does depends on the hypervisor, so the
  * answers are those of Linux KVM, 6.x, with the defaults of its module parameters, in-kernel
- * interrupt controllers and no debugger.  References to its source were read there; those marked
- * (unread) were cited from memory of the manual.
+ * interrupt controllers and no debugger.  KVM's functions were read for this table, and so were the
+ * SDM's sections on what exits, with which priority (26.1), and on the APIC-access page (29.4);
+ * references marked (unread) were cited from memory.
  */
 #include "vmm/model.h"
 
@@ -34,10 +35,10 @@
 #define ALWAYS "SDM Vol. 3C, Instructions That Cause VM Exits Unconditionally (26.1.2)"
 #define IFSET  "SDM Vol. 3C, Instructions That Cause VM Exits Conditionally (26.1.3)"
 #define PRIO   "SDM Vol. 3C, Relative Priority of Faults and VM Exits (26.1.1)"
-#define OTHER  "SDM Vol. 3C, Other Causes of VM Exits (26.2)"
+#define OTHER  "SDM Vol. 3C, Other Causes of VM Exits (26.2, unread)"
 #define APIC_R "SDM Vol. 3C, Virtualizing Reads from the APIC-Access Page (29.4.2)"
 #define APIC_W "SDM Vol. 3C, Virtualizing Writes to the APIC-Access Page (29.4.3)"
-#define VAPIC  "SDM Vol. 3C, APIC Virtualization and Virtual Interrupts (ch. 29)"
+#define VAPIC  "SDM Vol. 3C, APIC Virtualization and Virtual Interrupts (ch. 29, read in part)"
 #define EPT    "SDM Vol. 3C, EPT-Induced VM Exits (28.3.3, unread)"
 #define K_EXEC "KVM vmx.c, vmx_exec_control()"
 #define K_2ND  "KVM vmx.c, vmx_secondary_exec_control()"
@@ -47,10 +48,10 @@
 #define K_OWN  "KVM kvm_cache_regs.h, KVM_POSSIBLE_CR0_GUEST_BITS"
 #define K_POST "KVM vmx.c, vmx_deliver_interrupt()"
 #define K_EB   "KVM vmx.c, vmx_update_exception_bitmap()"
-#define A_INSN "APM Vol. 2, Instruction Intercepts (15.9)"
-#define A_IO   "APM Vol. 2, IOIO Intercepts (15.10)"
-#define A_MSR  "APM Vol. 2, MSR Intercepts (15.11)"
-#define A_EXC  "APM Vol. 2, Exception Intercepts (15.12)"
+#define A_INSN "APM Vol. 2, Instruction Intercepts (15.9, unread)"
+#define A_IO   "APM Vol. 2, IOIO Intercepts (15.10, unread)"
+#define A_MSR  "APM Vol. 2, MSR Intercepts (15.11, unread)"
+#define A_EXC  "APM Vol. 2, Exception Intercepts (15.12, unread)"
 #define A_AVIC "APM Vol. 2, Advanced Virtual Interrupt Controller (15.29, unread)"
 #define S_INIT "KVM svm.c, init_vmcb()"
 #define S_CR0  "KVM svm.c, svm_set_cr0()"
@@ -189,7 +190,7 @@ static const struct model_answer answers[EV_COUNT] = {
 			  "virtual NMIs: the CPU knows when they are open again",
 			  "INTERCEPT_IRET while an NMI is handled, unless the CPU has virtual NMIs",
 			  "SDM Vol. 3C, Changes to Instruction Behavior in VMX Non-Root Operation "
-			  "(26.3)",
+			  "(26.3, unread)",
 			  S_INIT " (vnmi)" },
 	[EV_INT1] = { "int1", ALWAYS_ALL, "its #DB is in the exception bitmap",
 		      "its #DB is intercepted", K_EB, S_INIT },
