@@ -174,6 +174,8 @@ static int verdict(struct session *s)
 		report_death(vm, vm->vcpu[vm->death_vcpu ? vm->death_vcpu - 1 : 0], stderr);
 	else if (*s->in.err)
 		complain(0, "%s", s->in.err);
+	if (vm->end == VM_STOPPED && vm->status == STATUS_SIGNAL + SIGQUIT)
+		report_vcpus(vm, stderr);
 	if (instance_print_stats(&s->in)) {
 		complain(0, "%s", s->in.err);
 		if (!status)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is printed when a VM died: why, its registers, how it came there, and the code around EIP.
+/* What is printed when a VM died, or on SIGQUIT: why, its registers, how it came there, and the
+ * code around EIP.
  */
 #include <string.h>
 
@@ -274,4 +275,15 @@ void report_death(const struct vm *vm, const struct vcpu *v, FILE *f)
 	print_registers(v, f);
 	print_exits(vm, v, f);
 	print_code(vm, v, f);
+}
+
+void report_vcpus(const struct vm *vm, FILE *f)
+{
+	for (unsigned i = 0; i < vm->vcpus; i++) {
+		fprintf(f, "registers of vCPU %u:\n", i);
+		print_registers(vm->vcpu[i], f);
+		print_code(vm, vm->vcpu[i], f);
+	}
+	if (vm->vcpus)
+		print_exits(vm, vm->vcpu[0], f); /* all share a ring */
 }

@@ -55,5 +55,7 @@ void trace_symbol_text(const struct symbols *s, uint32_t eip, char *buf, size_t 
 
 /* report.c: why the VM died, registers, last exits, disassembly around EIP, to @f. */
 void report_death(const struct vm *vm, const struct vcpu *v, FILE *f);
+/* Where all vCPUs are and what they did last.  None may be running. */
+void report_vcpus(const struct vm *vm, FILE *f);
 
 #endif

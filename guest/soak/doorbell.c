@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Assigned devices: each counts up in a page of shared memory and then rings; here the count is
- * written back when it was seen.  Rings may coalesce, so counts may be skipped, but not the last.
+ * Assigned devices.  With shm=1 each counts up in a page of shared memory and then rings; here the
+ * count is written back when it was seen.  Rings may coalesce, so counts may be skipped, but not
+ * the last.
  */
 #include "soak.h"
 
@@ -10,7 +11,7 @@ struct page {
 	volatile uint32_t seen; /* ours */
 };
 
-uint32_t doorbells;
+uint32_t doorbells, doorbell_shm;
 static volatile bool last_heard;
 
 static struct page *page(uint32_t device)
@@ -30,6 +31,8 @@ void doorbell_interrupt(uint32_t cpu, uint32_t vector)
 		wrong(BAD_VECTOR, vector, cpu);
 		return;
 	}
+	if (!doorbell_shm)
+		return;
 	rung = page(device)->rung;
 	if (rung < page(device)->seen)
 		wrong(BAD_DOORBELL, page(device)->seen, rung);
@@ -46,7 +49,7 @@ bool doorbell_drained(bool complain)
 
 	if (!all && complain)
 		wrong(LATE_LAST, 0, 0);
-	for (uint32_t i = 0; i < doorbells; i++) {
+	for (uint32_t i = 0; doorbell_shm && i < doorbells; i++) {
 		if (page(i)->seen == page(i)->rung)
 			continue;
 		all = false;

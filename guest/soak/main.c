@@ -208,7 +208,7 @@ static const char *number_after(const char *p, const char *key, uint32_t *n)
 	return p;
 }
 
-/* hz=N seconds=N doorbells=N; Multiboot 0.6.96, "Boot information format" (3.3). */
+/* hz=N seconds=N doorbells=N shm=1; Multiboot 0.6.96, "Boot information format" (3.3). */
 static void options(uint32_t magic, const uint32_t *info)
 {
 	const char *p = magic == 0x2badb002 && (info[0] & 4) ? (const char *)info[4] : "";
@@ -217,6 +217,7 @@ static void options(uint32_t magic, const uint32_t *info)
 		number_after(p, "hz=", &hz);
 		number_after(p, "seconds=", &seconds);
 		number_after(p, "doorbells=", &doorbells);
+		number_after(p, "shm=", &doorbell_shm);
 	}
 	if (!hz || hz > 10000)
 		hz = 1000;

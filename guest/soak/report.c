@@ -60,7 +60,7 @@ void report_and_exit(void)
 				      c.messages, c.received, c.ipis);
 		}
 	}
-	for (uint32_t i = 0; i < doorbells; i++)
+	for (uint32_t i = 0; doorbell_shm && i < doorbells; i++)
 		print("device %u seen %u\n", i, doorbell_seen(i));
 	print("lines %u\n", serial_lines());
 	for (unsigned m = 0; m < MISTAKES; m++) {

@@ -6,7 +6,7 @@
  *   timer     each local APIC's, periodic, hz=N a second
  *   IPI       numbered messages between all ordered pairs of processors (mail.c)
  *   COM1      numbered lines come in and are echoed, by receive and THRE interrupts (serial.c)
- *   doorbell  an assigned device counts in shared memory and posts a vector (doorbell.c)
+ *   doorbell  an assigned device posts a vector, and may count in shared memory (doorbell.c)
  *
  * Interrupts of a vector may coalesce, so a number may be found late; but none may be missing, and
  * after the last there is one that tells of it.  After "stop" on COM1, or seconds=N, all sources
@@ -138,7 +138,8 @@ uint32_t serial_lines(void);
 
 /* ---- doorbell.c ---- */
 
-extern uint32_t doorbells;
+extern uint32_t doorbells;    /* devices */
+extern uint32_t doorbell_shm; /* whether they count in shared memory */
 void doorbell_interrupt(uint32_t cpu, uint32_t vector);
 bool doorbell_drained(bool complain);
 uint32_t doorbell_seen(uint32_t device);
