@@ -216,7 +216,9 @@ Test(display_board, what_the_guest_writes_at_b8000_is_shown)
 	cr_assert_eq(machine_start(&ds_vm), 0);
 	ds_expect("\033[0;97;44mHello");
 	machine_pio_write(&ds_vm, ds_v, 0x3f8, 1, '!'); /* COM1 is not shown */
-	ds_vm.ram[0xb8000] = 'J';
+	/* As a guest would: the I/O thread is looking at it. */
+	__atomic_store_n((uint16_t *)(void *)(ds_vm.ram + 0xb8000), (uint16_t)(0x1f00 | 'J'),
+			 __ATOMIC_RELAXED);
 	ds_expect("\033[1;1H\033[0;97;44mJ");
 	machine_stop(&ds_vm);
 	ds_expect("\033[25;1H\r\n");

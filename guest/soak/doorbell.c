@@ -40,8 +40,8 @@ void doorbell_interrupt(uint32_t cpu, uint32_t vector)
 }
 
 /*
- * The host rings the last one when the other doorbells are still, and they are all posted by one
- * thread: so when this one is heard no other can come any more.
+ * The host rings the last one, after "soak: quiet", when the other doorbells are still, and they
+ * are all posted by one thread: so when this one is heard no other can come any more.
  */
 bool doorbell_drained(bool complain)
 {

@@ -2,14 +2,17 @@
 /* The processors' lives: start, run, stop, finish.  See soak.h. */
 #include "soak.h"
 
-#define BEAT_TICKS 256u /* of CPU 0, between two lines that say that it is alive */
-#define PATIENCE_S 20u  /* for what is under way to arrive */
+#define BEAT_TICKS 256u  /* of CPU 0, between two lines that say that it is alive */
+#define TOKENS     1000u /* times that the token is passed on */
+#define PATIENCE_S 20u   /* for what is under way to arrive */
 
 struct cpu cpus[CPUS];
 volatile enum phase phase;
 uint32_t hz = 1000;
 static uint32_t seconds; /* 0: until "stop" */
 static uint32_t started, stopped, finished;
+/* How often the token was passed on: only its holder, CPU token % CPUS, changes it. */
+static volatile uint32_t token;
 
 /* ---- interrupts ---- */
 
@@ -83,6 +86,15 @@ static void turn(uint32_t cpu, uint32_t *done)
 		mail_tick(cpu, *done);
 }
 
+/* Pass the token on if this CPU has it and there is time for it. */
+static void token_turn(uint32_t cpu)
+{
+	if (phase != PHASE_TOKEN || token == TOKENS || token % CPUS != cpu)
+		return;
+	token++;
+	mail_send(cpu, (cpu + 1) % CPUS);
+}
+
 void ap_main(uint32_t cpu)
 {
 	uint32_t done = 0;
@@ -101,6 +113,7 @@ void ap_main(uint32_t cpu)
 		cli();
 		if (phase == PHASE_FINISH)
 			break;
+		token_turn(cpu);
 		sti_hlt();
 	}
 	settle(cpu);
@@ -172,14 +185,25 @@ static bool others_reached(const uint32_t *count, bool complain)
 	return false;
 }
 
+static bool token_arrived(bool complain)
+{
+	if (phase != PHASE_TOKEN || token == TOKENS)
+		return true;
+	if (complain)
+		wrong(LATE_TOKEN, token % CPUS, token);
+	return false;
+}
+
 /* All that is under way has arrived.  All parts are asked, to complain each for itself. */
 static bool arrived(const uint32_t *count, bool complain)
 {
 	bool all = others_reached(count, complain);
 
 	all &= mail_drained(complain);
-	all &= doorbell_drained(complain);
+	all &= token_arrived(complain);
 	all &= serial_drained(complain);
+	if (phase == PHASE_QUIET)
+		all &= doorbell_drained(complain);
 	return all;
 }
 
@@ -189,6 +213,7 @@ static void wait_arrived(const uint32_t *count, uint32_t *done)
 	uint32_t last = clock_seconds(), total = 0;
 
 	while (!arrived(count, false)) {
+		token_turn(0);
 		turn(0, done);
 		total += passed(&last);
 		if (total > PATIENCE_S && !arrived(count, true)) {
@@ -245,6 +270,11 @@ void boot_main(uint32_t magic, const uint32_t *info)
 	phase = PHASE_RUN;
 	run(&done);
 	phase = PHASE_STOP;
+	wait_arrived(&stopped, &done);
+	phase = PHASE_TOKEN;
+	wait_arrived(&stopped, &done);
+	phase = PHASE_QUIET;
+	serial_put("soak: quiet\n");
 	wait_arrived(&stopped, &done);
 	/* The last message of all wakes the others once more. */
 	phase = PHASE_FINISH;

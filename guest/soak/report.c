@@ -12,6 +12,7 @@ static const char *const names[MISTAKES] = {
 	[LATE_DOORBELL] = "doorbell rung and not heard (device, count)",
 	[LATE_LAST] = "the last doorbell was not heard",
 	[LATE_SERIAL] = "output not sent (bytes)",
+	[LATE_TOKEN] = "the token was not passed on (cpu, times passed)",
 	[LATE_STOP] = "processors did not stop (stopped, phase)",
 	[BUSY_APIC] = "interrupt stays requested or in service (cpu, vector)",
 };

@@ -9,9 +9,11 @@
  *   doorbell  an assigned device posts a vector, and may count in shared memory (doorbell.c)
  *
  * Interrupts of a vector may coalesce, so a number may be found late; but none may be missing, and
- * after the last there is one that tells of it.  After "stop" on COM1, or seconds=N, all sources
- * are stopped, all that is under way must arrive, and the totals are printed: for the VMM's own
- * account to be compared with (tests/soak/).  Boots in QEMU too (-smp 4), without doorbells.
+ * after the last there is one that tells of it.  After "stop" on COM1, or seconds=N, the timers
+ * of CPUs 1 to 3 are stopped and all that is under way must arrive.  They sleep now, so that a
+ * wake-up that is lost stays lost: a token goes round by IPIs, and then, after "soak: quiet",
+ * doorbells ring.  In the end the totals are printed: for the VMM's own account to be compared with
+ * (tests/soak/).  Boots in QEMU too (-smp 4), without doorbells.
  */
 #ifndef SOAK_H
 #define SOAK_H
@@ -42,7 +44,7 @@ struct frame {
 };
 
 /* In the order of these, each begun by CPU 0 when the one before is complete. */
-enum phase { PHASE_START, PHASE_RUN, PHASE_STOP, PHASE_FINISH };
+enum phase { PHASE_START, PHASE_RUN, PHASE_STOP, PHASE_TOKEN, PHASE_QUIET, PHASE_FINISH };
 
 struct cpu {
 	volatile uint32_t ticks;
@@ -91,6 +93,7 @@ enum mistake {
 	LATE_DOORBELL, /* device, count: rung and not heard */
 	LATE_LAST,     /* the last doorbell */
 	LATE_SERIAL,   /* bytes left to send */
+	LATE_TOKEN,    /* CPU that should have passed it on, how often it was passed */
 	LATE_STOP,     /* CPUs that did stop, phase */
 	BUSY_APIC,     /* CPU, vector that stays in IRR or ISR */
 	MISTAKES

@@ -42,6 +42,8 @@ void soak_line(struct soak *s, const char *line)
 		s->totals.lines = n;
 	else if (!strcmp(line, "soak: running"))
 		s->running = true;
+	else if (!strcmp(line, "soak: quiet"))
+		s->quiet = true;
 	else if (!strcmp(line, "soak: PASS"))
 		s->totals.passed = true;
 	else if (!strcmp(line, "soak: FAIL"))

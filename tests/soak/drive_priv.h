@@ -46,9 +46,10 @@ struct soak {
 	int stats_fd;     /* memfd that the account is written to */
 	int bell[SOAK_DEVICES + 1], shm[SOAK_DEVICES];
 	struct soak_page *page[SOAK_DEVICES];
-	uint32_t rung[SOAK_DEVICES];
+	uint32_t rung[SOAK_DEVICES], quiet_rings;
 	uint32_t sent, echoed, beats; /* the numbers of the last lines */
-	bool running;                 /* the guest has said so */
+	bool quiet;
+	bool running; /* the guest has said so */
 	struct soak_totals totals;
 	char line[256];
 	size_t line_len;
