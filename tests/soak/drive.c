@@ -19,6 +19,7 @@
 
 #define PAGE        4096
 #define WINDOW      8u    /* lines on their way at once: the guest's buffer holds them all */
+#define LINE_TURNS  4u    /* from one line to the next: the port is not to starve all else */
 #define TURN_MS     1     /* between two looks, at most */
 #define PATIENCE_S  30u   /* without a word from the guest, or for it to stop */
 #define GRACE       5000u /* ms to die in after SIGQUIT */
@@ -364,7 +365,8 @@ static void drive(struct soak *s)
 			phase = RUNNING;
 			began = now;
 		} else if (phase == RUNNING) {
-			send_line(s);
+			if (turn % LINE_TURNS == 0)
+				send_line(s);
 			ring_some(s, turn);
 			if (s->cfg->progress && passed >= next_report) {
 				report_progress(s, passed);
