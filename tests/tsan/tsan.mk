@@ -29,10 +29,10 @@ TSAN_ENV     := RINGSIDE=$(TSAN_O)/ringside GUESTS=$(O)/guest \
                 TSAN_OPTIONS=log_path=$(TSAN_O)/race:second_deadlock_stack=1:$(strip \
                 handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:handle_abort=0)
 
-tsan: deps guests          ## tests and soak under ThreadSanitizer, TSAN_SECONDS=10 of soak
+tsan: deps                 ## tests and soak under ThreadSanitizer, TSAN_SECONDS=10 of soak
 	@$(MAKE) --no-print-directory -j$(JOBS) O=$(TSAN_O) SANFLAGS='$(TSAN_FLAGS)' \
 	  CFLAGS='-O1 -g' $(TSAN_O)/ringside $(TSAN_O)/tests/ringside-tests
-	@$(MAKE) --no-print-directory $(SOAK)
+	@$(MAKE) --no-print-directory -j$(JOBS) guests $(SOAK)
 	@rm -f $(TSAN_O)/race.*
 	@bad=0; \
 	$(TSAN_ENV) $(TSAN_O)/tests/ringside-tests \
