@@ -25,7 +25,7 @@
 #define GRACE       5000u /* ms to die in after SIGQUIT */
 #define STATUS_OK   33    /* the guest's 0x10 at the exit port */
 #define PROGRESS_S  5u
-#define QUIET_RINGS 200u
+#define QUIET_RINGS 60u
 
 static uint64_t now_ms(void)
 {
@@ -117,7 +117,7 @@ static void exec_ringside(const struct soak *s, const char *append)
 	for (unsigned d = 0; d < SOAK_DEVICES; d++) {
 		snprintf(assign[d], sizeof(assign[d]), "eventfd=%d,vector=%u,vcpu=%u", s->bell[d],
 			 SOAK_DEVICE_VECTOR(d), SOAK_DEVICE_CPU(d));
-		if (!s->cfg->shm)
+		if (!s->cfg->shm || !s->cfg->ringside)
 			continue;
 		snprintf(assign[d] + strlen(assign[d]), sizeof(assign[d]) - strlen(assign[d]),
 			 ",shm=/proc/self/fd/%d,gpa=%u", s->shm[d], SOAK_SHM_BASE + d * PAGE);
@@ -309,7 +309,7 @@ static bool ring_sleepers(struct soak *s)
 {
 	unsigned d = s->quiet_rings % SOAK_DEVICES;
 
-	if (!s->cfg->shm)
+	if (!s->cfg->shm || !s->cfg->ringside)
 		return true;
 	if (s->page[d]->seen != s->page[d]->rung)
 		return false;
