@@ -97,6 +97,15 @@ void mail_receive(uint32_t from, uint32_t to)
 	}
 }
 
+bool mail_all_pairs(void)
+{
+	for (uint32_t from = 0; from < CPUS; from++)
+		for (uint32_t to = 0; to < CPUS; to++)
+			if (from != to && !boxes[from][to].tail)
+				return false;
+	return true;
+}
+
 bool mail_drained(bool complain)
 {
 	bool all = true;

@@ -125,6 +125,8 @@ void mail_tick(uint32_t from, uint32_t tick);
 bool mail_send(uint32_t from, uint32_t to);
 /* The IPI's handler. */
 void mail_receive(uint32_t from, uint32_t to);
+/* Every CPU has had messages from every other. */
+bool mail_all_pairs(void);
 /* All that was sent is received; if not and @complain, that is wrong. */
 bool mail_drained(bool complain);
 struct mail_count mail_counts(uint32_t from, uint32_t to);
