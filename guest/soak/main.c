@@ -14,6 +14,8 @@ static uint32_t seconds; /* 0: until "stop" */
 static uint32_t started, stopped, finished;
 /* How often the token was passed on: only its holder, CPU token % CPUS, changes it. */
 static volatile uint32_t token;
+/* How many messages of CPU 0 each has got when it has the last of all. */
+static volatile uint32_t farewell[CPUS];
 
 /* ---- interrupts ---- */
 
@@ -112,7 +114,8 @@ void ap_main(uint32_t cpu)
 	/* Nothing but messages and doorbells can wake it now: the last one must. */
 	for (;;) {
 		cli();
-		if (phase == PHASE_FINISH)
+		/* A doorbell may have woken it before that message came. */
+		if (phase == PHASE_FINISH && mail_counts(0, cpu).received == farewell[cpu])
 			break;
 		token_turn(cpu);
 		sti_hlt();
@@ -294,6 +297,8 @@ void boot_main(uint32_t magic, const uint32_t *info)
 	serial_put("soak: quiet\n");
 	wait_arrived(&stopped, &done);
 	/* The last message of all wakes the others once more. */
+	for (uint32_t to = 1; to < CPUS; to++)
+		farewell[to] = mail_counts(0, to).messages + 1;
 	phase = PHASE_FINISH;
 	for (uint32_t to = 1; to < CPUS; to++)
 		mail_send(0, to);
