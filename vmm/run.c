@@ -315,12 +315,17 @@ static enum vcpu_stop leave(struct vcpu *v, enum vcpu_stop why)
 /* The engine of the first space.  What goes wrong is in vm->death. */
 static int first_engine(struct vcpu *v)
 {
+	struct engine *e;
 	int res = 0;
 
 	if (v->id == 0)
 		model_ram_start(v->vm);
-	if (!v->engine)
-		res = v->vm->engine_ops->create(v, &v->engine);
+	if (!v->engine) {
+		res = v->vm->engine_ops->create(v, &e);
+		/* Whole before it is seen: others may kick this vCPU already. */
+		if (res >= 0)
+			__atomic_store_n(&v->engine, e, __ATOMIC_SEQ_CST);
+	}
 	if (res < 0)
 		return vm_host_fail(v->vm, "vCPU %u has no engine: %s", v->id, strerror(-res));
 	if (!engine_assisted(v->engine) && shadow_attach(v))
