@@ -23,7 +23,8 @@ Test(soak, no_interrupt_is_lost)
 {
 	const struct soak_config c = { .ringside = child_ringside(),
 				       .guest = child_guest("soak"),
-				       .seconds = soak_seconds(5) };
+				       .seconds = soak_seconds(5),
+				       .shm = true };
 	static struct soak_result r;
 
 	cr_assert(soak_run(&c, &r), "%s", r.wrong);

@@ -10,7 +10,7 @@
 int main(int argc, char **argv)
 {
 	static struct soak_result r;
-	struct soak_config c = { .progress = true };
+	struct soak_config c = { .progress = true, .shm = true };
 
 	if (argc < 4 || argc > 5) {
 		fprintf(stderr, "usage: %s RINGSIDE|qemu GUEST SECONDS [HZ]\n", argv[0]);
