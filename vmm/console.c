@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -25,7 +26,7 @@
  * terminal to restore.  Written only by console_raw(), before @active is set.
  */
 static struct {
-	volatile sig_atomic_t active;
+	atomic_int active; /* of any thread's handler: it publishes the others */
 	int fd;
 	struct termios saved;
 } console_tty;
@@ -236,7 +237,7 @@ int console_raw(int fd)
 {
 	struct termios t;
 
-	if (console_tty.active)
+	if (atomic_load(&console_tty.active))
 		return -EBUSY;
 	if (tcgetattr(fd, &t) < 0)
 		return -errno;
@@ -248,10 +249,12 @@ int console_raw(int fd)
 	t.c_cflag = (t.c_cflag & ~(tcflag_t)(CSIZE | PARENB)) | CS8;
 	t.c_cc[VMIN] = 1;
 	t.c_cc[VTIME] = 0;
-	console_tty.active = 1;
+	atomic_store(&console_tty.active, 1);
 	if (tcsetattr(fd, TCSANOW, &t) < 0) {
-		console_tty.active = 0;
-		return -errno;
+		int err = errno;
+
+		atomic_store(&console_tty.active, 0);
+		return -err;
 	}
 	return 0;
 }
@@ -261,9 +264,8 @@ void console_restore(void)
 	int saved_errno = errno;
 
 	/* tcsetattr() is async-signal-safe (POSIX.1-2017, section 2.4.3). */
-	if (console_tty.active) {
-		console_tty.active = 0;
+	if (atomic_exchange(&console_tty.active, 0))
 		tcsetattr(console_tty.fd, TCSANOW, &console_tty.saved);
-	}
+
 	errno = saved_errno;
 }

@@ -98,9 +98,16 @@ void vcpu_spin_hint(struct vcpu *v)
 
 void vcpu_kick(struct vcpu *v)
 {
+	void (*wake)(struct vcpu *);
+	bool running;
+
 	atomic_store(&v->kicked, 1);
-	if (atomic_load(&v->state) != VCPU_RUNNING && v->wake)
-		v->wake(v);
+	running = atomic_load(&v->state) == VCPU_RUNNING;
+	/* After @kicked, which a dispatcher that takes the vCPU just now looks at when it runs it.
+	 */
+	wake = __atomic_load_n(&v->wake, __ATOMIC_SEQ_CST);
+	if (!running && wake)
+		wake(v);
 	else if (atomic_load(&v->state) == VCPU_BLOCKED)
 		syscall(SYS_futex, &v->kicked, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 	else {

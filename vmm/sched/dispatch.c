@@ -323,7 +323,8 @@ static int set_up(struct dispatch_vm *dvm, const struct dispatch_params *p)
 			break;
 		set_state(dv->v, VCPU_BLOCKED);
 		dv->v->dispatch = dv;
-		dv->v->wake = on_wake;
+		/* Last, as devices run already and may kick it. */
+		__atomic_store_n(&dv->v->wake, on_wake, __ATOMIC_SEQ_CST);
 	}
 	return err;
 }
@@ -346,7 +347,7 @@ int dispatch_add(struct dispatcher *d, struct vm *vm, const struct dispatch_para
 		while (dvm->live) {
 			struct dispatch_vcpu *dv = &dvm->vcpu[--dvm->live];
 
-			dv->v->wake = NULL;
+			__atomic_store_n(&dv->v->wake, NULL, __ATOMIC_SEQ_CST);
 			sched_remove(d->sched, &dv->e, now_ns());
 		}
 		pthread_mutex_unlock(&d->lock);
