@@ -278,8 +278,9 @@ void code_written(struct code *c, gpa_t gpa, size_t len)
 		for (size_t i = 0; p && p->mapped && i < n; i++) {
 			if (scan_test(p->res.body, off + (unsigned)i))
 				code_mark_dirty(c, p);
-			else
-				code_slot_ptr(c, p->slot)[off + i] = c->vm->ram[gpa + i];
+			else /* another vCPU may be writing: it then comes here after us */
+				code_slot_ptr(c, p->slot)[off + i] = __atomic_load_n(
+					&c->vm->ram[gpa + i], __ATOMIC_RELAXED);
 		}
 		gpa += n;
 		len -= n;
