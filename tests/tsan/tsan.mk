@@ -2,8 +2,8 @@
 #
 #   make tsan [TSAN_SECONDS=10]    the tests and the soak with every race of the VMM reported
 #
-# The world stub and the guests are built without it, as for `make asan`.  Of the VMM nothing is
-# suppressed: what it shares with worlds it accesses by atomics and copies.
+# The world stub and the guests are built without it, as for `make asan`.  What is suppressed, one
+# function that looks at guest RAM, is in tests/tsan/suppressions with the reason.
 #
 # Left out:
 #   decoder*, emu_*, length, mmu*, differential: one thread, and slow.
@@ -26,7 +26,7 @@ endif
 # Crashes are the tests' business.  A race in a process whose status nobody looks at must not go
 # unnoticed: all reports go to files.
 TSAN_ENV     := RINGSIDE=$(TSAN_O)/ringside GUESTS=$(O)/guest \
-                TSAN_OPTIONS=log_path=$(TSAN_O)/race:second_deadlock_stack=1:$(strip \
+                TSAN_OPTIONS=log_path=$(TSAN_O)/race:suppressions=tests/tsan/suppressions:$(strip \
                 handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:handle_abort=0)
 
 tsan: deps                 ## tests and soak under ThreadSanitizer, TSAN_SECONDS=10 of soak
