@@ -31,7 +31,7 @@ TSAN_ENV     := RINGSIDE=$(TSAN_O)/ringside GUESTS=$(O)/guest \
 
 tsan: deps                 ## tests and soak under ThreadSanitizer, TSAN_SECONDS=10 of soak
 	@$(MAKE) --no-print-directory -j$(JOBS) O=$(TSAN_O) SANFLAGS='$(TSAN_FLAGS)' \
-	  CFLAGS='-O1 -g' $(TSAN_O)/ringside $(TSAN_O)/tests/ringside-tests
+	  CFLAGS='-O1 -g' $(TSAN_O)/ringside $(TSAN_O)/tests/ringside-tests guests
 	@$(MAKE) --no-print-directory -j$(JOBS) guests $(SOAK)
 	@rm -f $(TSAN_O)/race.*
 	@bad=0; \
