@@ -30,10 +30,7 @@ static bool smp_traps_pause;
 
 static void *smp_thread(void *arg)
 {
-	struct vcpu *v = arg;
-
-	if (world_engine.create(v, &v->engine) == 0)
-		vcpu_run(v);
+	vcpu_run(arg); /* makes its engine, too */
 	return NULL;
 }
 
