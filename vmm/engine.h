@@ -125,8 +125,8 @@ struct engine_ops {
 	 */
 	int (*sync)(struct engine *e);
 	/*
-	 * CPU time that what runs the guest has used in all, in ns; 0: it is the vCPU thread's own, or
-	 * unknown.  Any thread.  NULL: always 0.
+	 * CPU time that what runs the guest has used in all, in ns; 0: it is the vCPU thread's own,
+	 * or unknown.  Any thread.  NULL: always 0.
 	 */
 	uint64_t (*cpu_ns)(struct engine *e);
 	/* Make a running run() return EXIT_KICK soon.  Any thread. */

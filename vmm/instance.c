@@ -178,6 +178,7 @@ int instance_start(struct instance *in, struct dispatcher *d, const struct dispa
 	res = dispatch_add(d, &in->vm, params, ended, arg);
 	if (res < 0) {
 		machine_stop(&in->vm);
+		dispatch_remove(d, &in->vm);
 		return refuse_host(in, "scheduler", res);
 	}
 	in->dispatcher = d;

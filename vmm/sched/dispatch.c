@@ -342,19 +342,17 @@ int dispatch_add(struct dispatcher *d, struct vm *vm, const struct dispatch_para
 	dvm->ended = ended;
 	dvm->arg = arg;
 	pthread_mutex_lock(&d->lock);
+	vm->dispatch = dvm;
 	err = set_up(dvm, params);
 	if (err) {
-		while (dvm->live) {
-			struct dispatch_vcpu *dv = &dvm->vcpu[--dvm->live];
-
-			__atomic_store_n(&dv->v->wake, NULL, __ATOMIC_SEQ_CST);
-			sched_remove(d->sched, &dv->e, now_ns());
-		}
+		/* Devices may be kicking already: what they look at stays until they have stopped.
+		 */
+		while (dvm->live)
+			sched_remove(d->sched, &dvm->vcpu[--dvm->live].e, now_ns());
+		dvm->told = true;
 		pthread_mutex_unlock(&d->lock);
-		free(dvm);
 		return err;
 	}
-	vm->dispatch = dvm;
 	for (unsigned i = 0; i < dvm->live; i++) {
 		sched_wake(d->sched, &dvm->vcpu[i].e, now_ns());
 		set_state(dvm->vcpu[i].v, VCPU_READY);
@@ -376,6 +374,8 @@ void dispatch_remove(struct dispatcher *d, struct vm *vm)
 {
 	struct dispatch_vm *dvm = vm->dispatch;
 
+	if (!dvm)
+		return;
 	dispatch_wait(d, vm);
 	for (unsigned i = 0; i < vm->vcpus; i++) {
 		vm->vcpu[i]->wake = NULL;

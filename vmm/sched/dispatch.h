@@ -44,7 +44,8 @@ uint64_t dispatcher_here(const struct dispatcher *d);
 
 /*
  * Run @vm's vCPUs.  When the last one has ended @ended(@arg) is called by a pCPU thread without
- * locks.  Returns 0 or negative errno: -ENOMEM, -EINVAL (a weight, cap or affinity out of range).
+ * locks.  Returns 0 or negative errno: -ENOMEM, -EINVAL (a weight, cap or affinity out of range);
+ * dispatch_remove() in any case.
  */
 int dispatch_add(struct dispatcher *d, struct vm *vm, const struct dispatch_params *params,
 		 void (*ended)(void *arg), void *arg);
