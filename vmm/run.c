@@ -187,6 +187,9 @@ static int take_init_sipi(struct vcpu *v)
 		mmu_flush(v);
 		v->wait_sipi = true;
 	}
+	/* One that runs ignores it; its registers may be the engine's, so that ours are old. */
+	if (!(ipi & VCPU_INIT) && !v->wait_sipi)
+		return 0;
 	if ((ipi & VCPU_SIPI) && v->wait_sipi) {
 		cs->sel = (uint16_t)((ipi & 0xff) << 8);
 		cs->base = (ipi & 0xff) << 12;
