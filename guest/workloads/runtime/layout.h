@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* Numbers that the assembly and the C of the workloads share. */
+#ifndef WORKLOADS_LAYOUT_H
+#define WORKLOADS_LAYOUT_H
+
+#define STACK_SIZE 4096
+#define TRAMPOLINE 0x8000 /* where the second CPU starts, in real mode */
+
+/*
+ * DS and ES are SEL_USER_DATA at all times, in the kernel too: no handler loads them, so none is
+ * paid for.
+ */
+#define SEL_CODE      0x08
+#define SEL_DATA      0x10 /* SS of the kernel */
+#define SEL_USER_CODE 0x1b
+#define SEL_USER_DATA 0x23
+#define SEL_TSS       0x28
+
+#define VEC_PF       14
+#define VEC_TIMER    0x40
+#define VEC_SELF     0x41
+#define VEC_PING     0x42
+#define VEC_PONG     0x43
+#define VEC_SYSCALL  0x80
+#define VEC_LEAVE    0x81 /* the end of what runs at ring 3; EAX is the result */
+#define VEC_YIELD    0x82
+#define VEC_SPURIOUS 0xff
+
+#endif
