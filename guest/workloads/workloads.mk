@@ -20,3 +20,41 @@ $(WORKLOAD_ELF): $(O)/guest/workload-%.elf: $(O)/guest/workloads/%.o $(WORKLOAD_
 	$(CC) $(GUEST_LINK) -Wl,-T,guest/workloads/workload.ld -o $@ $< $(WORKLOAD_LIB)
 
 -include $(WORKLOAD_OBJ:.o=.d) $(WORKLOAD_RT:.o=.d)
+
+# ---- make compare: each of them, and minios, on both engines; docs/comparison.md ----
+
+COMPARISON    := $(O)/bench/comparison/report
+guests: $(COMPARISON) # tests/comparison.c runs it
+$(COMPARISON): $(O)/bench/comparison/report.o
+	$(CC) $(ALLFLAGS) $(LDFLAGS) -o $@ $< -ljson-c
+-include $(O)/bench/comparison/report.d
+
+# Operations: as many as an interpreter of 32-bit guests (kvm_pvm) does in about a second.
+COMPARE_N     := 10000
+COMPARE_N_timer := 100
+COMPARE_N_ipi := 1000
+COMPARE_N_apic-icr := 2000
+COMPARE_REPEAT := 3
+COMPARE_DIR   := $(O)/compare
+COMPARE_RUNS  := $(WORKLOADS:%=compare-%) compare-minios
+# compare-NAME: $(call compare_run,NAME,IMAGE,OPTIONS).  Status 3, a guest that one engine could not
+# run to its end, is a result.
+compare_run    = $(RINGSIDE) compare $(2) --repeat $(COMPARE_REPEAT) --json $(COMPARE_DIR)/$(1).json -- --timeout 30 $(3) \
+                 </dev/null >$(COMPARE_DIR)/$(1).txt || [ $$? = 3 ]
+
+.PHONY: compare $(COMPARE_RUNS)
+compare: all               ## the workloads on both engines; writes docs/comparison.md
+	@$(MAKE) --no-print-directory -j1 $(COMPARE_RUNS)
+	$(COMPARISON) $(COMPARE_RUNS:compare-%=$(COMPARE_DIR)/%.json) >docs/comparison.md.new
+	mv docs/comparison.md.new docs/comparison.md
+# What it does, for the report, is said at the top of its source.
+$(WORKLOADS:%=compare-%): compare-%: $(COMPARISON)
+	@mkdir -p $(COMPARE_DIR)
+	sed -n '1d;s,^/\* *,,;s,^ \* *,,;/\*\//{s, *\*/.*,,;p;q};p' guest/workloads/$*.c >$(COMPARE_DIR)/$*.about
+	$(call compare_run,$*,$(O)/guest/workload-$*.elf,$(if $(filter ipi,$*),--smp 2) \
+	  -append n=$(or $(COMPARE_N_$*),$(COMPARE_N)))
+compare-minios: $(COMPARISON)
+	@mkdir -p $(COMPARE_DIR)
+	echo 'The teaching kernel boots and runs a script.' >$(COMPARE_DIR)/minios.about
+	$(call compare_run,minios,$(MINIOS),--module $(MINIOS_AR) \
+	  -append 'script=hello a b;primes 1000;forktest;lazy')

@@ -63,8 +63,9 @@ static void gdt_load(void)
 void unexpected(uint32_t vector, uint32_t a, uint32_t b, uint32_t c);
 void unexpected(uint32_t vector, uint32_t a, uint32_t b, uint32_t c)
 {
-	print("vector %u, 0x%x 0x%x 0x%x\n", vector, a, b, c);
-	die("an interrupt or an exception that nobody expects");
+	print("%s: nobody expects vector %u, with 0x%x 0x%x 0x%x on the stack\n", workload.name,
+	      vector, a, b, c);
+	machine_exit(EXIT_BAD);
 }
 
 void machine_init(void)
@@ -108,11 +109,16 @@ void print(const char *fmt, ...)
 		; /* until it is out */
 }
 
+void machine_exit(uint8_t code)
+{
+	outb(0xf4, code);
+	for (;;)
+		;
+}
+
 void die(const char *why)
 {
 	cli();
 	print("%s: %s\n", workload.name, why);
-	outb(0xf4, 0x11);
-	for (;;)
-		;
+	machine_exit(EXIT_BAD);
 }

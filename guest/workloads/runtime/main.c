@@ -31,7 +31,5 @@ void workload_main(uint32_t magic, const uint32_t *info)
 		paging_start();
 	sum = workload.run(n);
 	print("%s: %u operations, checksum 0x%x\n", workload.name, n, sum);
-	outb(0xf4, 0x10); /* all is well */
-	for (;;)
-		;
+	machine_exit(EXIT_GOOD);
 }

@@ -53,6 +53,10 @@ void machine_init(void);
 /* One character on COM1, by polling. */
 void putc(char c);
 void print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* End the machine: the host sees (code << 1) | 1. */
+#define EXIT_GOOD 0x10
+#define EXIT_BAD  0x11
+void machine_exit(uint8_t code) __attribute__((noreturn));
 /* The workload could not be done, for that reason. */
 void die(const char *why) __attribute__((noreturn));
 
