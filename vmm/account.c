@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "vmm/account_priv.h"
+#include "vmm/counter.h"
 #include "vmm/model.h"
 
 static const char *const memory_names[CAUSE_INT(0) - CAUSE_MMIO] = {
@@ -94,10 +95,11 @@ void account_free(struct account *a)
 	free(a);
 }
 
+/* Published when it is all zero, for readers of a live account. */
 static struct hist *tally_hist(struct tally *t)
 {
 	if (!t->hist)
-		t->hist = calloc(COSTS, sizeof(*t->hist));
+		__atomic_store_n(&t->hist, calloc(COSTS, sizeof(*t->hist)), __ATOMIC_RELEASE);
 	return t->hist;
 }
 
@@ -109,10 +111,10 @@ void account_exit(struct account *a, unsigned cause, const struct exit *x, uint6
 	if (!a || cause >= CAUSE_COUNT)
 		return;
 	t = &a->tally[cause];
-	t->count++;
-	a->times.guest_ns += x->guest_ns;
-	a->times.handoff_ns += x->handoff_ns;
-	a->times.handling_ns += handling_ns;
+	counter_add(&t->count, 1);
+	counter_add(&a->times.guest_ns, x->guest_ns);
+	counter_add(&a->times.handoff_ns, x->handoff_ns);
+	counter_add(&a->times.handling_ns, handling_ns);
 	h = tally_hist(t);
 	if (!h)
 		return;
@@ -126,38 +128,38 @@ void account_inject(struct account *a, uint8_t vector, bool external)
 	if (!a)
 		return;
 	if (external)
-		a->external[vector]++;
+		counter_add(&a->external[vector], 1);
 	else
-		a->inner[vector]++;
+		counter_add(&a->inner[vector], 1);
 }
 
 void account_lookahead(struct account *a)
 {
 	if (a)
-		a->lookahead++;
+		counter_add(&a->lookahead, 1);
 }
 
 uint64_t account_lookaheads(const struct account *a)
 {
-	return a ? a->lookahead : 0;
+	return a ? counter_read(&a->lookahead) : 0;
 }
 
 void account_blocked(struct account *a, uint64_t ns)
 {
 	if (a)
-		a->times.blocked_ns += ns;
+		counter_add(&a->times.blocked_ns, ns);
 }
 
 void account_ready(struct account *a, uint64_t ns)
 {
 	if (a)
-		a->times.ready_ns += ns;
+		counter_add(&a->times.ready_ns, ns);
 }
 
 void account_handoff_switch(struct account *a)
 {
 	if (a)
-		a->handoff_switches++;
+		counter_add(&a->handoff_switches, 1);
 }
 
 struct model_counts *account_model(const struct account *a)
@@ -170,25 +172,26 @@ uint64_t account_total(const struct account *a)
 	uint64_t total = 0;
 
 	for (size_t i = 0; a && i < CAUSE_COUNT; i++)
-		total += a->tally[i].count;
+		total += counter_read(&a->tally[i].count);
 	return total;
 }
 
 uint64_t account_count(const struct account *a, unsigned cause)
 {
-	return a && cause < CAUSE_COUNT ? a->tally[cause].count : 0;
+	return a && cause < CAUSE_COUNT ? counter_read(&a->tally[cause].count) : 0;
 }
 
-int account_merge(struct account *to, const struct account *from)
+int account_merge_counts(struct account *to, const struct account *from)
 {
 	int err = 0;
 
 	for (size_t i = 0; i < CAUSE_COUNT; i++) {
 		const struct tally *f = &from->tally[i];
+		const struct hist *live = __atomic_load_n(&f->hist, __ATOMIC_ACQUIRE);
 		struct hist *h;
 
-		to->tally[i].count += f->count;
-		if (!f->hist)
+		to->tally[i].count += counter_read(&f->count);
+		if (!live)
 			continue;
 		h = tally_hist(&to->tally[i]);
 		if (!h) {
@@ -196,20 +199,27 @@ int account_merge(struct account *to, const struct account *from)
 			continue;
 		}
 		for (int c = 0; c < COSTS; c++)
-			hist_merge(&h[c], &f->hist[c]);
+			hist_merge(&h[c], &live[c]);
 	}
-	account_sites_merge(&to->sites, &from->sites);
 	for (size_t i = 0; i < 256; i++) {
-		to->inner[i] += from->inner[i];
-		to->external[i] += from->external[i];
+		to->inner[i] += counter_read(&from->inner[i]);
+		to->external[i] += counter_read(&from->external[i]);
 	}
-	to->times.guest_ns += from->times.guest_ns;
-	to->times.handoff_ns += from->times.handoff_ns;
-	to->times.handling_ns += from->times.handling_ns;
-	to->times.blocked_ns += from->times.blocked_ns;
-	to->times.ready_ns += from->times.ready_ns;
-	to->handoff_switches += from->handoff_switches;
-	to->lookahead += from->lookahead;
+	to->times.guest_ns += counter_read(&from->times.guest_ns);
+	to->times.handoff_ns += counter_read(&from->times.handoff_ns);
+	to->times.handling_ns += counter_read(&from->times.handling_ns);
+	to->times.blocked_ns += counter_read(&from->times.blocked_ns);
+	to->times.ready_ns += counter_read(&from->times.ready_ns);
+	to->handoff_switches += counter_read(&from->handoff_switches);
+	to->lookahead += counter_read(&from->lookahead);
+	return err;
+}
+
+int account_merge(struct account *to, const struct account *from)
+{
+	int err = account_merge_counts(to, from);
+
+	account_sites_merge(&to->sites, &from->sites);
 	if (to->model && from->model)
 		model_counts_add(to->model, from->model);
 	return err;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The trap account: every exit of a vCPU by cause, with what it cost.  Written by the vCPU's thread
- * only; read after it has stopped.
+ * only, without a lock; others may read it meanwhile (counter.h), but sorted and printed are sums
+ * of copies.
  */
 #ifndef RINGSIDE_VMM_ACCOUNT_H
 #define RINGSIDE_VMM_ACCOUNT_H
@@ -70,5 +71,10 @@ uint64_t account_count(const struct account *a, unsigned cause);
  */
 void account_print(const struct vm *vm, FILE *f);
 struct json_object *account_json(const struct vm *vm);
+/*
+ * The same while the vCPUs run: any thread, but no lock of the VM held.  Each number is right,
+ * though they are not all of one instant.  The end is said to be "running".
+ */
+struct json_object *account_live_json(const struct vm *vm);
 
 #endif

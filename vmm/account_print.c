@@ -10,11 +10,11 @@
 
 #include "vmm/account_priv.h"
 #include "vmm/code.h"
+#include "vmm/irq_stats.h"
 #include "vmm/kvm/kvm.h"
+#include "vmm/model.h"
 #include "vmm/shadow.h"
 #include "vmm/vcpu.h"
-#include "vmm/irq_stats.h"
-#include "vmm/model.h"
 #include "vmm/vm.h"
 
 #define ACCOUNT_JSON_VERSION 1
@@ -25,14 +25,14 @@ static const char *const end_names[] = {
 };
 
 /* All of @vm's vCPUs in one account; NULL if memory ran out. */
-static struct account *sum_of(const struct vm *vm)
+static struct account *sum_of(const struct vm *vm, bool live)
 {
 	struct account *sum = account_new();
 
 	for (unsigned i = 0; sum && i < vm->vcpus; i++) {
 		const struct account *a = vm->vcpu[i] ? vm->vcpu[i]->account : NULL;
 
-		if (a && account_merge(sum, a) < 0) {
+		if (a && (live ? account_merge_counts(sum, a) : account_merge(sum, a)) < 0) {
 			account_free(sum);
 			return NULL;
 		}
@@ -240,7 +240,7 @@ static void print_shadow(const struct vm *vm, FILE *f)
 
 void account_print(const struct vm *vm, FILE *f)
 {
-	struct account *sum = sum_of(vm);
+	struct account *sum = sum_of(vm, false);
 	struct insn_cache_stats dec;
 	char num[32];
 
@@ -366,23 +366,29 @@ static struct json_object *times_json(const struct account_times *t)
 	return o;
 }
 
+/* Through a copy, since the vCPU may be counting. */
+static struct json_object *vcpu_json(const struct vcpu *v)
+{
+	struct json_object *o = json_object_new_object();
+	struct account *a = account_new();
+
+	add_num(o, "id", v->id);
+	if (a && account_merge_counts(a, v->account) == 0) {
+		add_num(o, "exits", account_total(a));
+		json_object_object_add(o, "time_ns", times_json(&a->times));
+		json_object_object_add(o, "causes", account_counts_json(a));
+	}
+	account_free(a);
+	return o;
+}
+
 static struct json_object *vcpus_json(const struct vm *vm)
 {
 	struct json_object *list = json_object_new_array();
 
-	for (unsigned i = 0; i < vm->vcpus; i++) {
-		const struct account *a = vm->vcpu[i] ? vm->vcpu[i]->account : NULL;
-		struct json_object *o;
-
-		if (!a)
-			continue;
-		o = json_object_new_object();
-		add_num(o, "id", i);
-		add_num(o, "exits", account_total(a));
-		json_object_object_add(o, "time_ns", times_json(&a->times));
-		json_object_object_add(o, "causes", account_counts_json(a));
-		json_object_array_add(list, o);
-	}
+	for (unsigned i = 0; i < vm->vcpus; i++)
+		if (vm->vcpu[i] && vm->vcpu[i]->account)
+			json_object_array_add(list, vcpu_json(vm->vcpu[i]));
 	return list;
 }
 
@@ -465,20 +471,43 @@ static struct json_object *shadow_json(const struct vm *vm)
 	return o;
 }
 
-static struct json_object *end_json(const struct vm *vm)
+static struct json_object *end_json(const struct vm *vm, bool live)
 {
 	struct json_object *o = json_object_new_object();
-	int end = vm->end;
+	int end = live ? VM_RUNNING : vm->end;
 
 	add_str(o, "how", end_names[end]);
-	json_object_object_add(o, "status", json_object_new_int(vm->status));
-	add_str(o, "why", *vm->death ? vm->death : NULL);
+	json_object_object_add(o, "status", json_object_new_int(live ? 0 : vm->status));
+	add_str(o, "why", !live && *vm->death ? vm->death : NULL);
 	return o;
 }
 
-struct json_object *account_json(const struct vm *vm)
+/* What the device lock protects. */
+static void add_devices(struct json_object *o, const struct vm *vm)
 {
-	struct account *sum = sum_of(vm);
+	pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&vm->lock;
+
+	pthread_mutex_lock(lock);
+	json_object_object_add(o, "interrupts", irq_stats_json(vm));
+	json_object_object_add(o, "pio", bus_json(&vm->pio));
+	json_object_object_add(o, "mmio", bus_json(&vm->mmio));
+	pthread_mutex_unlock(lock);
+}
+
+/* What mmu_lock protects. */
+static void add_memory(struct json_object *o, const struct vm *vm)
+{
+	pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&vm->mmu_lock;
+
+	pthread_mutex_lock(lock);
+	json_object_object_add(o, "code", code_json(vm->code));
+	json_object_object_add(o, "shadow", shadow_json(vm));
+	pthread_mutex_unlock(lock);
+}
+
+static struct json_object *make_json(const struct vm *vm, bool live)
+{
+	struct account *sum = sum_of(vm, live);
 	struct json_object *o, *dec;
 	struct insn_cache_stats stats;
 
@@ -487,22 +516,20 @@ struct json_object *account_json(const struct vm *vm)
 	o = json_object_new_object();
 	add_num(o, "version", ACCOUNT_JSON_VERSION);
 	add_str(o, "engine", vm->engine_ops ? vm->engine_ops->name : NULL);
-	json_object_object_add(o, "end", end_json(vm));
+	json_object_object_add(o, "end", end_json(vm, live));
 	add_num(o, "exits", account_total(sum));
 	json_object_object_add(o, "causes", causes_json(sum));
-	json_object_object_add(o, "symbols", account_sites_json(vm, sum));
+	json_object_object_add(o, "symbols", live ? NULL : account_sites_json(vm, sum));
 	add_num(o, "sites_lost", sum->sites.lost);
-	json_object_object_add(o, "kvm", kvm_json(vm));
+	json_object_object_add(o, "kvm", live ? NULL : kvm_json(vm));
 	json_object_object_add(o, "time_ns", times_json(&sum->times));
 	json_object_object_add(o, "vcpus", vcpus_json(vm));
 	json_object_object_add(o, "injected", injected_json(sum));
-	json_object_object_add(o, "interrupts", irq_stats_json(vm));
-	json_object_object_add(o, "pio", bus_json(&vm->pio));
-	json_object_object_add(o, "mmio", bus_json(&vm->mmio));
-	json_object_object_add(o, "code", code_json(vm->code));
-	json_object_object_add(o, "shadow", shadow_json(vm));
+	add_devices(o, vm);
+	add_memory(o, vm);
 	/* Of a run with hardware's help there is nothing to model. */
-	json_object_object_add(o, "model", vm->engine_ops == &world_engine ? model_json(vm) : NULL);
+	json_object_object_add(o, "model",
+			       !live && vm->engine_ops == &world_engine ? model_json(vm) : NULL);
 	add_num(o, "handoff_switches", sum->handoff_switches);
 	add_num(o, "lookahead", sum->lookahead);
 	insn_cache_stats(&stats);
@@ -512,4 +539,14 @@ struct json_object *account_json(const struct vm *vm)
 	json_object_object_add(o, "decoder", dec);
 	account_free(sum);
 	return o;
+}
+
+struct json_object *account_json(const struct vm *vm)
+{
+	return make_json(vm, false);
+}
+
+struct json_object *account_live_json(const struct vm *vm)
+{
+	return make_json(vm, true);
 }

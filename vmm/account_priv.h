@@ -49,6 +49,9 @@ struct account {
 
 /* Add all of @from to @to.  Returns 0, or -ENOMEM with some costs missing. */
 int account_merge(struct account *to, const struct account *from);
+/* The same of @from's counters only, which its vCPU may be writing: not of the sites and the model.
+ */
+int account_merge_counts(struct account *to, const struct account *from);
 /* Causes with exits, most frequent first, into @out; returns how many. */
 size_t account_sorted(const struct account *a, uint16_t out[CAUSE_COUNT]);
 

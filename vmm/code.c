@@ -423,6 +423,7 @@ void code_patch_tsc(struct code *c)
 
 void code_get_stats(const struct code *c, struct code_stats *out)
 {
+	pthread_mutex_lock(&c->vm->mmu_lock);
 	*out = c->st;
 	for (size_t i = 0; i < c->pages; i++) {
 		const struct code_page *p = c->page[i];
@@ -435,4 +436,5 @@ void code_get_stats(const struct code *c, struct code_stats *out)
 		out->assumed += p->res.assumed;
 		out->unverified += p->res.unverified;
 	}
+	pthread_mutex_unlock(&c->vm->mmu_lock);
 }

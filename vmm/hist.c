@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "vmm/hist.h"
 
+#include "vmm/counter.h"
+
 static size_t bucket_of(uint64_t val)
 {
 	unsigned exp;
@@ -27,21 +29,23 @@ static uint64_t bucket_last(size_t i)
 
 void hist_add(struct hist *h, uint64_t val)
 {
-	h->count++;
-	h->sum += val;
+	counter_add(&h->count, 1);
+	counter_add(&h->sum, val);
 	if (val > h->max)
-		h->max = val;
-	h->bucket[bucket_of(val)]++;
+		counter_set(&h->max, val);
+	counter_add(&h->bucket[bucket_of(val)], 1);
 }
 
 void hist_merge(struct hist *to, const struct hist *from)
 {
-	to->count += from->count;
-	to->sum += from->sum;
-	if (from->max > to->max)
-		to->max = from->max;
+	uint64_t max = counter_read(&from->max);
+
+	to->count += counter_read(&from->count);
+	to->sum += counter_read(&from->sum);
+	if (max > to->max)
+		to->max = max;
 	for (size_t i = 0; i < HIST_BUCKETS; i++)
-		to->bucket[i] += from->bucket[i];
+		to->bucket[i] += counter_read(&from->bucket[i]);
 }
 
 uint64_t hist_mean(const struct hist *h)

@@ -20,8 +20,9 @@ struct hist {
 	uint64_t bucket[HIST_BUCKETS];
 };
 
+/* One thread at a time. */
 void hist_add(struct hist *h, uint64_t val);
-/* Add all of @from to @to. */
+/* Add all of @from, to which another thread may be adding, to @to, which is the caller's. */
 void hist_merge(struct hist *to, const struct hist *from);
 /* Rounded down; 0 if there are no values. */
 uint64_t hist_mean(const struct hist *h);

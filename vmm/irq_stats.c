@@ -102,8 +102,9 @@ void irq_stats_delivered(struct vcpu *vcpu, uint8_t vector, uint64_t now_ns)
 	ns = now_ns > v->taken_ns ? now_ns - v->taken_ns : 0;
 	v->taken_ns = 0;
 	hist_add(&s->latency[v->taken_path], ns);
+	/* Published when it is all zero, for irq_stats_json(). */
 	if (!v->latency)
-		v->latency = calloc(1, sizeof(*v->latency));
+		__atomic_store_n(&v->latency, calloc(1, sizeof(*v->latency)), __ATOMIC_RELEASE);
 	if (v->latency)
 		hist_add(v->latency, ns);
 }
@@ -205,11 +206,8 @@ static struct json_object *buckets_json(const struct hist *h)
 static struct json_object *row_json(const struct irq_counts *n, const struct hist *h,
 				    enum irq_path path)
 {
-	static const struct hist none;
 	struct json_object *o = json_object_new_object(), *l = json_object_new_object();
 
-	if (!h)
-		h = &none;
 	json_object_object_add(o, "path", json_object_new_string(irq_path_name(path)));
 	add_u64(o, "raised", n->raised);
 	add_u64(o, "coalesced", n->coalesced);
@@ -242,11 +240,16 @@ struct json_object *irq_stats_json(const struct vm *vm)
 
 		for (unsigned j = 0; s && j < 256; j++) {
 			const struct irq_vector *v = &s->vector[j];
+			const struct hist *live;
 			struct json_object *row;
 
 			if (!any(&v->n))
 				continue;
-			row = row_json(&v->n, v->latency, v->path);
+			live = __atomic_load_n(&v->latency, __ATOMIC_ACQUIRE);
+			h = (struct hist){ 0 };
+			if (live)
+				hist_merge(&h, live);
+			row = row_json(&v->n, &h, v->path);
 			add_u64(row, "vcpu", i);
 			add_u64(row, "vector", j);
 			add_u64(row, "pending", v->since_ns != 0);

@@ -70,7 +70,10 @@ void irq_stats_delivered(struct vcpu *v, uint8_t vector, uint64_t now_ns);
 const char *irq_path_name(enum irq_path path);
 /* Tables by path and by vector; prints nothing if there was no interrupt. */
 void irq_stats_print(const struct vm *vm, FILE *f);
-/* { "paths": [...], "vectors": [...] }, all times in ns; NULL if memory ran out. */
+/*
+ * { "paths": [...], "vectors": [...] }, all times in ns; NULL if memory ran out.  The vCPUs may
+ * run: then under the device lock.
+ */
 struct json_object *irq_stats_json(const struct vm *vm);
 
 #endif

@@ -227,7 +227,11 @@ uint64_t shadow_cpu_ns(struct vm *vm)
 
 void shadow_get_stats(const struct vm *vm, struct shadow_stats *out)
 {
+	pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&vm->mmu_lock;
+
 	memset(out, 0, sizeof(*out));
+	pthread_mutex_lock(lock);
 	if (vm->shadow)
 		*out = ((const struct shadow_mmu *)vm->shadow)->st;
+	pthread_mutex_unlock(lock);
 }

@@ -405,13 +405,18 @@ int dispatch_change(struct dispatcher *d, struct vm *vm, const struct dispatch_p
 	int err = 0;
 
 	pthread_mutex_lock(&d->lock);
-	if (params->weight)
-		err = sched_set_weight(d->sched, &dvm->group, params->weight, now);
-	if (!err && params->cap)
-		sched_set_cap(d->sched, &dvm->group, params->cap, now);
+	/* A weight out of range and an affinity for no CPU change nothing, so these two go first.
+	 */
+	if (params->weight > SCHED_WEIGHT_MAX)
+		err = -EINVAL;
 	for (unsigned i = 0; !err && params->affinity && i < vm->vcpus; i++)
 		err = sched_set_affinity(d->sched, &dvm->vcpu[i].e, params->affinity,
 					 SCHED_ALL_PCPUS, now);
+	if (!err && params->weight)
+		err = sched_set_weight(d->sched, &dvm->group, params->weight, now);
+	if (!err && params->cap)
+		sched_set_cap(d->sched, &dvm->group,
+			      params->cap == DISPATCH_NO_CAP ? 0 : params->cap, now);
 	settle(d);
 	pthread_mutex_unlock(&d->lock);
 	return err;
@@ -435,6 +440,8 @@ void dispatch_get(struct dispatcher *d, const struct vcpu *v, struct dispatch_st
 	out->pcpu = e->pcpu;
 	for (int s = 0; s < SCHED_STATES; s++)
 		out->ns[s] = sched_time(e, (enum sched_state)s, now);
+	out->held_ns = e->held_ns +
+		       (e->held && now > e->held_since_ns ? now - e->held_since_ns : 0);
 	out->sched = e->stats;
 	pthread_mutex_unlock(&d->lock);
 }

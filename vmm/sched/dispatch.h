@@ -12,6 +12,7 @@
 #ifndef RINGSIDE_VMM_SCHED_DISPATCH_H
 #define RINGSIDE_VMM_SCHED_DISPATCH_H
 
+#include <limits.h>
 #include <stdio.h>
 
 #include "vmm/sched/sched.h"
@@ -56,7 +57,11 @@ void dispatch_remove(struct dispatcher *d, struct vm *vm);
 
 /* Hold all vCPUs of the VM, or let them go on.  They stop at their next exit; a kick makes one. */
 void dispatch_pause(struct dispatcher *d, struct vm *vm, bool pause);
-/* 0 in a field leaves it as it is; -EINVAL and no change if one is out of range. */
+/*
+ * 0 in a field leaves it as it is, a cap of DISPATCH_NO_CAP takes it away; -EINVAL and no change if
+ * one is out of range.
+ */
+#define DISPATCH_NO_CAP UINT_MAX
 int dispatch_change(struct dispatcher *d, struct vm *vm, const struct dispatch_params *params);
 
 /* The vCPU seems to wait for another: @v's own thread, from within vcpu_resume(). */
@@ -68,6 +73,7 @@ struct dispatch_stat {
 	bool held;                 /* paused, or its cap is used up */
 	unsigned pcpu;             /* where it runs, or ran last */
 	uint64_t ns[SCHED_STATES]; /* in each state, up to now */
+	uint64_t held_ns;          /* of SCHED_READY: while it was held, up to now */
 	struct sched_stats sched;
 };
 void dispatch_get(struct dispatcher *d, const struct vcpu *v, struct dispatch_stat *out);
