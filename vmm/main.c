@@ -2,8 +2,9 @@
 /*
  * The ringside command.  The only file that may exit: everything below it returns errors.
  *
- * Threads of `run`: the main one waits for signals and the timeout, and cleans up; "pcpu0" and so
- * on run the vCPUs (sched/dispatch.c); machine.c has one for I/O.
+ * `ringside host` and what talks to it is in host/.  Threads of `run`: the main one waits for
+ * signals and the timeout, and cleans up; "pcpu0" and so on run the vCPUs (sched/dispatch.c);
+ * machine.c has one for I/O.
  */
 #include <errno.h>
 #include <poll.h>
@@ -17,6 +18,7 @@
 
 #include "vmm/cli.h"
 #include "vmm/console.h"
+#include "vmm/host/host_cmd.h"
 #include "vmm/instance.h"
 #include "vmm/kvm/kvm.h"
 #include "vmm/scan_cmd.h"
@@ -277,7 +279,8 @@ static const struct command {
 	const char *name;
 	int (*main)(int argc, char **argv);
 } commands[] = {
-	{ "run", cmd_run },      { "scan", scan_main },      { "table", cmd_table },
+	{ "run", cmd_run },      { "host", host_main },      { "ctl", ctl_main },
+	{ "top", top_main },     { "scan", scan_main },      { "table", cmd_table },
 	{ "cpuid", cpuid_main }, { "version", cmd_version }, { "--version", cmd_version },
 	{ "-V", cmd_version },   { "help", cmd_help },       { "--help", cmd_help },
 	{ "-h", cmd_help },
@@ -286,12 +289,14 @@ static const struct command {
 int main(int argc, char **argv)
 {
 	if (argc < 2)
-		return complain(STATUS_INPUT,
-				"what to do? run, scan, table, cpuid, version or help");
+		return complain(
+			STATUS_INPUT,
+			"what to do? run, host, ctl, top, scan, table, cpuid, version or help");
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (!strcmp(argv[1], commands[i].name))
 			return commands[i].main(argc - 1, argv + 1);
 	return complain(STATUS_INPUT,
-			"no command %s: there are run, scan, table, cpuid, version and help",
+			"no command %s: there are run, host, ctl, top, scan, table, cpuid, version "
+			"and help",
 			argv[1]);
 }

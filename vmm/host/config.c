@@ -275,10 +275,10 @@ static void get_name(struct reader *r, const config_setting_t *s, struct host_vm
 
 	if (!text)
 		return;
-	if (!*text || strlen(text) > HOST_NAME_MAX || text[strspn(text, NAME_CHARS)]) {
+	if (!*text || strlen(text) > HOST_VM_NAME_MAX || text[strspn(text, NAME_CHARS)]) {
 		mistake(r, s,
 			"name is \"%s\": 1 to %u letters, digits, underscores, dots and dashes",
-			text, HOST_NAME_MAX);
+			text, HOST_VM_NAME_MAX);
 		return;
 	}
 	for (unsigned i = 0; i < r->out->vms; i++)

@@ -11,8 +11,8 @@
 #include "vmm/cli.h"
 #include "vmm/sched/dispatch.h"
 
-#define HOST_VMS_MAX  256u
-#define HOST_NAME_MAX 32u
+#define HOST_VMS_MAX     256u
+#define HOST_VM_NAME_MAX 32u
 
 enum host_console { HOST_CONSOLE_NONE, HOST_CONSOLE_PTY, HOST_CONSOLE_FILE, HOST_CONSOLE_UNIX };
 /* Whether a VM that has ended is started again; a failure is any exit status but 0 and 33. */
