@@ -262,7 +262,7 @@ static void get_option(struct reader *r, const config_setting_t *s, struct host_
 			return;
 		}
 	}
-	if (*text != '-') {
+	if (*text != '-' || !*name) {
 		mistake(r, s, "\"%s\" is no option: write \"--name=value\"", text);
 		return;
 	}
@@ -363,9 +363,12 @@ static void get_vm(struct reader *r, const config_setting_t *group)
 		mistake(r, group, "a VM needs a name");
 	if (!config_setting_get_member(group, "image"))
 		mistake(r, group, "VM %s needs an image", vm->name ? vm->name : "?");
-	if (r->mistakes == before &&
-	    cli_parse_run(vm->argc, vm->argv, &vm->opt, err, sizeof(err)) < 0)
+	if (r->mistakes > before)
+		return;
+	if (cli_parse_run(vm->argc, vm->argv, &vm->opt, err, sizeof(err)) < 0)
 		mistake(r, group, "VM %s: %s", vm->name, err);
+	else if (vm->opt.cpuid_show)
+		mistake(r, group, "VM %s: --cpuid show runs nothing", vm->name);
 }
 
 /* ---- the file ---- */

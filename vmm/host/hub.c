@@ -25,7 +25,9 @@ struct hub_sink {
 	struct watch w; /* not of a file */
 	int fd, slave;  /* @slave: of a terminal, held so that it stays usable with nobody there */
 	uint64_t pos;   /* of the next byte for it, counted as hub->end is */
-	bool blocked, eof;
+	bool blocked;
+	bool eof;      /* it types no more */
+	bool deaf;     /* a stream that reads no more; what it typed before counts */
 	char note[64]; /* to be written before what is at @pos */
 	size_t note_off, note_len;
 	uint64_t lost;     /* bytes it will not see, not yet told of */
@@ -184,7 +186,7 @@ static void file_written(struct hub_sink *s)
 	s->lost = 0;
 }
 
-/* Returns whether to go on; @s may be gone if not. */
+/* Returns whether to go on. */
 static bool write_piece(struct hub_sink *s)
 {
 	struct hub *h = s->hub;
@@ -205,17 +207,14 @@ static bool write_piece(struct hub_sink *s)
 		s->blocked = true;
 		return false;
 	}
-	if (n <= 0 && s->kind == SINK_STREAM) {
-		sink_free(s);
-		return false;
-	}
 	if (n <= 0 && s->kind == SINK_FILE) {
 		file_failed(s);
 		return false;
 	}
-	if (n <= 0) { /* a terminal is never ours to close */
+	if (n <= 0) { /* the terminal is not for us to close; a stream's end is on_sink()'s */
+		s->deaf = s->kind == SINK_STREAM;
 		s->pos = h->end;
-		s->note_len = 0;
+		s->lost = s->note_len = 0;
 		return false;
 	}
 	if (s->kind == SINK_FILE)
@@ -229,9 +228,13 @@ static bool write_piece(struct hub_sink *s)
 	return true;
 }
 
-/* Write what @s has not seen, as far as it takes it.  It may be gone afterwards. */
+/* Write what @s has not seen, as far as it takes it. */
 static void pump(struct hub_sink *s)
 {
+	if (s->deaf) {
+		s->pos = s->hub->end;
+		return;
+	}
 	if (s->kind == SINK_FILE && (s->fd < 0 || (s->lost && host_ns() < s->retry_ns))) {
 		s->lost += s->hub->end - s->pos;
 		s->pos = s->hub->end;
@@ -244,12 +247,8 @@ static void pump(struct hub_sink *s)
 
 static void pump_all(struct hub *h)
 {
-	struct hub_sink *next;
-
-	for (struct hub_sink *s = h->sinks; s; s = next) {
-		next = s->next;
+	for (struct hub_sink *s = h->sinks; s; s = s->next)
 		pump(s);
-	}
 	update_events(h);
 }
 
