@@ -107,21 +107,29 @@ static uint64_t next_event(struct pcpu *p, bool waits, uint64_t now)
 	return sched_next_event(p->d->sched, p->index, now);
 }
 
-/* After any call into the scheduler: who must be told, and does the clock go off sooner now? */
-static void settle(struct dispatcher *d)
+static void tell_kicked(struct dispatcher *d)
 {
-	uint64_t kicks = sched_take_kicks(d->sched), now = now_ns();
-	uint64_t next = SCHED_NEVER;
-	bool waits = anybody_waits(d, now);
+	uint64_t kicks = sched_take_kicks(d->sched);
 
 	for (unsigned i = 0; i < d->pcpus; i++)
 		if (kicks >> i & 1)
 			tell(&d->pcpu[i], SCHED_PREEMPTED);
+}
+
+/* After any call into the scheduler: who must be told, and does the clock go off sooner now? */
+static void settle(struct dispatcher *d)
+{
+	uint64_t now = now_ns(), next = SCHED_NEVER;
+	bool waits = anybody_waits(d, now);
+
+	tell_kicked(d);
 	for (unsigned i = 0; i < d->pcpus; i++) {
 		uint64_t at = next_event(&d->pcpu[i], waits, now);
 
 		next = at < next ? at : next;
 	}
+	/* To ask for the next event is a call, too: a cap's period may just have ended. */
+	tell_kicked(d);
 	if (next < d->clock_ns) {
 		d->clock_ns = next;
 		pthread_cond_signal(&d->clock_changed);
@@ -145,6 +153,7 @@ static uint64_t clock_turn(struct dispatcher *d)
 		else if (at < next)
 			next = at;
 	}
+	tell_kicked(d);
 	return next;
 }
 
@@ -188,6 +197,19 @@ static void follow_host(struct pcpu *p, struct dispatch_vcpu *dv)
 			sched_set_affinity(d->sched, &dv->e, dv->e.hard, 1ull << i, now_ns());
 }
 
+/* What is held back when its VM ends has to run once more, to see it. */
+static void let_end(struct dispatch_vm *dvm)
+{
+	struct sched *s = dvm->d->sched;
+
+	if (!atomic_load(&dvm->vm->stop))
+		return;
+	if (dvm->group.paused)
+		sched_resume(s, &dvm->group, now_ns());
+	if (dvm->group.cap)
+		sched_set_cap(s, &dvm->group, 0, now_ns());
+}
+
 /* @dv has left @p for the reason @why. */
 static void put_back(struct pcpu *p, struct dispatch_vcpu *dv, enum vcpu_stop why)
 {
@@ -215,7 +237,9 @@ static void put_back(struct pcpu *p, struct dispatch_vcpu *dv, enum vcpu_stop wh
 			follow_host(p, dv);
 		break;
 	}
+	/* Who ends the VM from now on sees that it does not run, and calls on_wake(). */
 	set_state(v, VCPU_READY);
+	let_end(dv->dvm);
 	sched_put(s, &dv->e, p->told ? p->why : dv->v->spins ? SCHED_SPIN : SCHED_PREEMPTED, now);
 }
 
@@ -291,9 +315,7 @@ static void on_wake(struct vcpu *v)
 	struct dispatcher *d = dv->dvm->d;
 
 	pthread_mutex_lock(&d->lock);
-	/* What was paused when its VM ended has to run once more, to see it. */
-	if (atomic_load(&v->vm->stop) && dv->dvm->group.paused)
-		sched_resume(d->sched, &dv->dvm->group, now_ns());
+	let_end(dv->dvm);
 	if (sched_wake(d->sched, &dv->e, now_ns()))
 		set_state(v, VCPU_READY);
 	settle(d);
