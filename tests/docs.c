@@ -38,7 +38,8 @@ Test(docs, the_table_is_as_printed)
 }
 
 /* Every long option that the help lists, with at least one dash, which is enough. */
-static void expect_options(const char *help, const char *doc, const char *dash, const char *path)
+static void expect_options(const char *help, const char *doc, const char *dash, const char *path,
+			   unsigned at_least)
 {
 	unsigned n = 0;
 
@@ -55,7 +56,7 @@ static void expect_options(const char *help, const char *doc, const char *dash, 
 		cr_expect_not_null(strstr(doc, escaped), "%s does not mention --%s", path, name);
 		n++;
 	}
-	cr_expect_geq(n, 12, "only %u options in the help", n);
+	cr_expect_geq(n, at_least, "only %u options in the help", n);
 }
 
 Test(docs, every_option_is_in_the_readme_and_in_the_manual)
@@ -65,8 +66,25 @@ Test(docs, every_option_is_in_the_readme_and_in_the_manual)
 
 	c = (struct child){ .argv = { child_ringside(), "run", "--help" } };
 	child_run(&c);
-	expect_options(c.out, man, "\\-", "docs/ringside.1");
-	expect_options(c.out, readme, "-", "README.md");
+	expect_options(c.out, man, "\\-", "docs/ringside.1", 12);
+	expect_options(c.out, readme, "-", "README.md", 12);
 	free(man);
 	free(readme);
+}
+
+Test(docs, host_and_its_clients_are_in_the_manual_and_in_their_page)
+{
+	static const char *const commands[] = { "host", "ctl", "top" };
+	static struct child c;
+	char *man = read_doc("docs/ringside.1"), *page = read_doc("docs/host.md");
+
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		c = (struct child){ .argv = { child_ringside(), commands[i], "--help" } };
+		child_run(&c);
+		cr_expect_eq(c.status, 0);
+		expect_options(c.out, man, "\\-", "docs/ringside.1", 2);
+		expect_options(c.out, page, "-", "docs/host.md", 2);
+	}
+	free(man);
+	free(page);
 }

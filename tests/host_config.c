@@ -14,6 +14,7 @@
 /* Read @text as a file "conf" beside an "image" and a "module"; what it complains about. */
 static unsigned read_text(const char *text, struct host_config *out, char **errors)
 {
+	int here = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	unsigned mistakes;
 	struct hf h;
 	char path[128];
@@ -33,6 +34,8 @@ static unsigned read_text(const char *text, struct host_config *out, char **erro
 	mistakes = host_config_read("conf", out, f);
 	fclose(f);
 	hf_remove(&h);
+	cr_assert_eq(fchdir(here), 0);
+	close(here);
 	return mistakes;
 }
 

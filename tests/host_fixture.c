@@ -96,7 +96,14 @@ void hf_start(struct hf *h, const char *config, const char *option)
 /* Take what it said.  Returns false at the end. */
 static bool listen_to(struct hf *h)
 {
-	ssize_t n = read(h->err, h->said + h->said_len, sizeof(h->said) - 1 - h->said_len);
+	ssize_t n;
+
+	/* The older half goes when it is full. */
+	if (h->said_len == sizeof(h->said) - 1) {
+		h->said_len /= 2;
+		memmove(h->said, h->said + sizeof(h->said) - 1 - h->said_len, h->said_len);
+	}
+	n = read(h->err, h->said + h->said_len, sizeof(h->said) - 1 - h->said_len);
 
 	if (n > 0)
 		h->said_len += (size_t)n;
@@ -109,7 +116,7 @@ unsigned hf_count(struct hf *h, const char *what)
 	unsigned n = 0;
 
 	listen_to(h);
-	for (const char *p = h->said; (p = strstr(p, what)); p += strlen(what))
+	for (const char *p = h->said; *what && (p = strstr(p, what)); p += strlen(what))
 		n++;
 	return n;
 }

@@ -6,6 +6,7 @@
  *	f	exit with status 3, a failure
  *	t	triple fault
  *	b	ticks no longer: an endless loop, which wants the CPU all the time
+ *	c	counts on without any interrupt, a line for each 4 million turns of a loop
  *	l	prints as fast as it can, and no numbers
  * Sources: Intel 8254 and 8259A data sheets (mode 2; ICW1 to ICW4, OCW2), PC16550D data sheet.
  */
@@ -102,6 +103,8 @@ key:	mov	$(COM1 + 5), %dx
 	je	triple
 	cmp	$'b', %al
 	je	busy
+	cmp	$'c', %al
+	je	count
 	cmp	$'l', %al
 	je	loud
 9:	ret
@@ -114,6 +117,13 @@ fail:	mov	$1, %al /* (1 << 1) | 1 = 3 */
 triple:	lidt	no_idtr
 	ud2
 busy:	jmp	busy
+count:	mov	$0xff, %al
+	out	%al, $0x21
+1:	mov	$4000000, %ecx
+2:	dec	%ecx
+	jnz	2b
+	call	line
+	jmp	1b
 loud:	mov	$COM1, %dx
 	mov	$noise, %esi
 	mov	$(noise_end - noise), %ecx

@@ -420,6 +420,8 @@ static bool knows_key(const struct command *cmd, const char *key)
 struct json_object *command_run(struct host *h, struct client *c, struct json_object *request)
 {
 	const char *name = get_text(request, "cmd"), *vm_name = get_text(request, "vm");
+	struct json_object_iterator at = json_object_iter_begin(request);
+	struct json_object_iterator end = json_object_iter_end(request);
 	const struct command *cmd = NULL;
 	struct host_vm *vm = NULL;
 
@@ -433,9 +435,9 @@ struct json_object *command_run(struct host *h, struct client *c, struct json_ob
 			client_refuse(c, "a request needs a \"cmd\", which is a string");
 		return NULL;
 	}
-	json_object_object_foreach(request, key, val)
-	{
-		(void)val;
+	for (; !json_object_iter_equal(&at, &end); json_object_iter_next(&at)) {
+		const char *key = json_object_iter_peek_name(&at);
+
 		if (!knows_key(cmd, key)) {
 			client_refuse(c, "%s takes no \"%.64s\"", name, key);
 			return NULL;

@@ -66,29 +66,23 @@ static void on_impatience(struct loop_timer *t)
 	client_free((struct client *)((char *)t - offsetof(struct client, timer)), true);
 }
 
-/* Becomes the answer, with "ok"; takes @o, which may be NULL. */
+/* Becomes the answer, behind "ok"; takes @o, which may be NULL. */
 static void answer(struct client *c, struct json_object *o, bool ok)
 {
-	struct json_object *with_ok = json_object_new_object();
-	const char *text;
+	const int flags = JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE;
+	const char *text = o ? json_object_to_json_string_ext(o, flags) : "{}";
 
-	json_object_object_add(with_ok, "ok", json_object_new_boolean(ok));
-	if (o) {
-		json_object_object_foreach(o, key, val)
-			json_object_object_add(with_ok, key, json_object_get(val));
-	}
-	text = json_object_to_json_string_ext(with_ok, JSON_C_TO_STRING_PLAIN |
-							       JSON_C_TO_STRING_NOSLASHESCAPE);
 	free(c->out);
 	c->out = NULL;
 	c->out_off = c->out_len = 0;
-	if (text && asprintf(&c->out, "%s\n", text) >= 0)
+	/* "{...}" without its brace. */
+	if (text && asprintf(&c->out, "{\"ok\":%s%s%s\n", ok ? "true" : "false",
+			     text[1] == '}' ? "" : ",", text + 1) >= 0)
 		c->out_len = strlen(c->out);
 	else
 		c->out = NULL;
 	/* Out of memory: better no connection than one answer less. */
 	c->closing |= !c->out;
-	json_object_put(with_ok);
 	json_object_put(o);
 }
 

@@ -320,7 +320,7 @@ int hub_attach(struct hub *h, int fd, const void *typed, size_t len)
 	s = sink_new(h, SINK_STREAM, fd);
 	if (!s)
 		return -ENOMEM;
-	if (len && !h->input_len)
+	if (typed && len && !h->input_len)
 		type(h, typed, len < HUB_INPUT ? len : HUB_INPUT);
 	pump(s);
 	update_events(h);

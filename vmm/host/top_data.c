@@ -72,11 +72,15 @@ static void add_cause(struct top_vm *vm, const char *name, double per_second)
 static void compare_causes(struct json_object *before, struct json_object *after, double ns,
 			   struct top_vm *out)
 {
+	struct json_object_iterator at, end;
+
 	if (!json_object_is_type(after, json_type_object) || ns <= 0)
 		return;
-	json_object_object_foreach(after, name, val)
-	{
-		(void)val;
+	at = json_object_iter_begin(after);
+	end = json_object_iter_end(after);
+	for (; !json_object_iter_equal(&at, &end); json_object_iter_next(&at)) {
+		const char *name = json_object_iter_peek_name(&at);
+
 		add_cause(out, name, 1e9 * grown(before, after, name) / ns);
 	}
 }
