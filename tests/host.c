@@ -459,9 +459,13 @@ Test(host, ctl_for_people_and_its_statuses, .timeout = 60)
 {
 	static char out[65536];
 	struct hf h;
+	int fd;
 
 	hf_start(&h, TWO("", "start = false;"), NULL);
-	hf_until(&h, "a", "state", "running");
+	fd = hf_attach(&h, "a");
+	*out = '\0';
+	hf_read_until(&h, fd, out, sizeof(out), "\n1\n");
+	close(fd);
 	cr_expect_eq(CTL(&h, out, "list"), 0);
 	cr_expect(strstr(out, "\na  ") && strstr(out, " running "), "%s", out);
 	cr_expect_eq(CTL(&h, out, "set", "a", "weight=9", "cap=10", "affinity=0"), 0, "%s", out);
