@@ -586,7 +586,10 @@ Test(host, top_fills_a_screen, .timeout = 60)
 	cr_assert_eq(waitpid(pid, &status, 0), pid);
 	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 4, "status %#x", status);
 	close(fd);
-	hf_finish(&h);
+	/* Not hf_finish(): another SIGTERM would mean "at once". */
+	status = hf_end(&h);
+	cr_expect_eq(status, 0, "status %d:\n%s", status, h.said);
+	hf_remove(&h);
 }
 
 /* A user's terminal: raw meanwhile, and as it was afterwards. */

@@ -73,7 +73,8 @@ void account_print(const struct vm *vm, FILE *f);
 struct json_object *account_json(const struct vm *vm);
 /*
  * The same while the vCPUs run: any thread, but no lock of the VM held.  Each number is right,
- * though they are not all of one instant.  The end is said to be "running".
+ * though they are not all of one instant.  The end is said to be "running"; "symbols", "kvm" and
+ * "model" are null.
  */
 struct json_object *account_live_json(const struct vm *vm);
 
