@@ -11,14 +11,15 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/host_fixture.h"
 
-/* What memory may grow by over many starts, KiB: AddressSanitizer keeps what was freed for a while.
+/* What memory may grow by over many starts, KiB: sanitizers keep books, and what was freed.
  */
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define RSS_SLACK (512u << 10)
 #else
 #define RSS_SLACK 2048u
@@ -285,6 +286,39 @@ Test(host_faults, standard_error_that_is_not_read, .timeout = 60)
 	hf_count(&h, ""); /* read it */
 	hf_do(&h, "{\"cmd\":\"stop\",\"vm\":\"a\"}");
 	hf_expect(&h, " lines are missing here: nobody took them\nringside: a: stopped\n");
+	hf_finish(&h);
+}
+
+/* Another user is not served, though somebody has opened the permissions. */
+Test(host_faults, other_users_are_hung_up_on, .timeout = 60)
+{
+	struct hf h;
+	int status;
+	pid_t pid;
+
+	if (geteuid() != 0)
+		cr_skip_test("only root can become somebody else");
+	hf_start(&h, "vms = ( " VM("a", "") " );\n", NULL);
+	hf_until(&h, "a", "state", "running");
+	cr_assert_eq(chmod(h.dir, 0755), 0);
+	cr_assert_eq(chmod(h.sock, 0666), 0);
+	pid = fork();
+	cr_assert_geq(pid, 0);
+	if (pid == 0) {
+		struct sockaddr_un sun = { .sun_family = AF_UNIX };
+		int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+		char c;
+
+		alarm(HF_PATIENCE_MS / 1000);
+		strcpy(sun.sun_path, h.sock);
+		if (setgid(65534) || setuid(65534) ||
+		    connect(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0)
+			_exit(2);
+		(void)!send(fd, "{\"cmd\":\"list\"}\n", 15, MSG_NOSIGNAL);
+		_exit(read(fd, &c, 1) > 0);
+	}
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %#x", status);
 	hf_finish(&h);
 }
 
