@@ -19,6 +19,7 @@
 #include "vmm/tsc.h"
 
 /* Streams get so long to take the last output before the host is gone. */
+#define AUDIT_NS    1000000000u /* between looks at the CPU time of worlds */
 #define FAREWELL_NS 1000000000u
 /* Exit statuses that are no failure: 0, and minios' "all is well". */
 #define GUEST_OK 33
@@ -495,6 +496,16 @@ static int abandon(struct host *h)
 	return fail(STATUS_HOST, "host: the event loop failed");
 }
 
+static void on_audit(struct loop_timer *t)
+{
+	struct host *h = (struct host *)((char *)t - offsetof(struct host, audit));
+
+	for (unsigned i = 0; i < h->cfg->vms; i++)
+		if (host_vm_alive(&h->vm[i]))
+			instance_audit(&h->vm[i].in);
+	timer_at(&h->loop, &h->audit, host_ns() + AUDIT_NS, on_audit);
+}
+
 static int run_all(struct host *h)
 {
 	char err[2048];
@@ -503,9 +514,11 @@ static int run_all(struct host *h)
 	for (unsigned i = 0; i < h->cfg->vms; i++)
 		if (h->vm[i].cfg->autostart)
 			host_vm_start(&h->vm[i], err, sizeof(err));
+	timer_at(&h->loop, &h->audit, host_ns() + AUDIT_NS, on_audit);
 	while (!is_over(h))
 		if (loop_turn(&h->loop) < 0)
 			return abandon(h);
+	timer_off(&h->loop, &h->audit);
 	farewell(h);
 	for (unsigned i = 0; i < h->cfg->vms; i++)
 		if (!h->stopping && !ended_well(&h->vm[i]))

@@ -69,8 +69,9 @@ struct host {
 	struct control *control;
 	struct watch ended; /* an eventfd: look at vm[].ended and at @buried */
 	struct watch signals;
-	bool stay;     /* do not end when the last VM has */
-	bool stopping; /* end when the last VM has, and start none */
+	struct loop_timer audit; /* a look at the CPU time of worlds */
+	bool stay;               /* do not end when the last VM has */
+	bool stopping;           /* end when the last VM has, and start none */
 	/* The undertaker. */
 	pthread_t undertaker;
 	bool undertaking, done;
