@@ -17,7 +17,8 @@
 
 #include "tests/host_fixture.h"
 
-/* What memory may grow by over many starts, KiB: sanitizers keep books, and what was freed.
+/* What memory may grow by over many starts, KiB: sanitizers keep books, and what was
+ * freed for a while.
  */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define RSS_SLACK (512u << 10)
