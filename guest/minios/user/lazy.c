@@ -8,11 +8,16 @@
 
 static int before;
 
-/* Storing the number may itself take a page, so do it until it does not. */
+/*
+ * Storing the number may itself take a page, and what ended just before us may still be giving its
+ * pages back on another processor: so do it until nothing changes for a while.
+ */
 static void begin(void)
 {
-	while (before != frames())
+	do {
 		before = frames();
+		sleep(30);
+	} while (before != frames());
 }
 
 static void step(const char *what)
