@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/activations.h"
 #include "vmm/cli.h"
 #include "vmm/cpuid_mask.h"
 #include "vmm/emu/emulate.h"
@@ -109,6 +110,11 @@ int cpuid_print(const struct cpuid_mask *m, bool json, FILE *f)
 		err = -ENOMEM;
 		goto out;
 	}
+	vm->activations = activations_new(vm);
+	if (!vm->activations) {
+		err = -ENOMEM;
+		goto out;
+	}
 	vm->cpuid_mask = *m;
 	vm->vcpu[0] = v;
 	vm->vcpus = 1;
@@ -144,6 +150,8 @@ int cpuid_print(const struct cpuid_mask *m, bool json, FILE *f)
 		err = -EIO;
 	json_object_put(top);
 out:
+	if (vm)
+		activations_free(vm->activations);
 	free(v);
 	free(vm);
 	return err;

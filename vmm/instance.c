@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "vmm/account.h"
+#include "vmm/activations.h"
 #include "vmm/code.h"
 #include "vmm/firmware.h"
 #include "vmm/host_cpus.h"
@@ -103,6 +104,12 @@ static int make_vm(struct instance *in)
 	if (res < 0)
 		return refuse_host(in, "virtual machine", res);
 	vm->engine_ops = o->engine;
+	/* An assisted engine has the registers of a vCPU that does not run; we have not. */
+	if (o->engine->map) {
+		vm->activations = activations_new(vm);
+		if (!vm->activations)
+			return refuse(in, STATUS_HOST, "host: out of memory");
+	}
 	vm->handoff = o->handoff;
 	vm->worlds = o->worlds;
 	vm->lookahead = o->lookahead;

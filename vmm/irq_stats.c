@@ -14,6 +14,7 @@ static const char *const path_names[IRQ_PATHS] = {
 	[IRQ_PATH_SYSTEM] = "system",
 	[IRQ_PATH_IPI] = "ipi",
 	[IRQ_PATH_ASSIGNED] = "assigned",
+	[IRQ_PATH_UPCALL] = "upcall",
 };
 
 const char *irq_path_name(enum irq_path path)

@@ -25,6 +25,7 @@ enum irq_path {
 	IRQ_PATH_SYSTEM,   /* the local APIC's own: timer, error, thermal, performance */
 	IRQ_PATH_IPI,      /* another processor's (or its own) interrupt command */
 	IRQ_PATH_ASSIGNED, /* posted by an assigned device */
+	IRQ_PATH_UPCALL,   /* the VMM's own: scheduler activations */
 	IRQ_PATHS
 };
 

@@ -60,6 +60,12 @@ bool machine_ack_nmi(struct vm *vm, struct vcpu *v);
  */
 void machine_vcpu_init(struct vm *vm, struct vcpu *v);
 
+/*
+ * Send @vector to @v's local APIC: an upcall of vmm/activations.c.  Nothing happens without
+ * devices. Takes the device lock.  Any thread.
+ */
+void machine_upcall(struct vm *vm, struct vcpu *v, uint8_t vector);
+
 /* Port and memory I/O on behalf of @v; take the device lock, route the LAPIC page to v's own. */
 uint32_t machine_pio_read(struct vm *vm, struct vcpu *v, uint16_t port, unsigned width);
 void machine_pio_write(struct vm *vm, struct vcpu *v, uint16_t port, unsigned width, uint32_t val);

@@ -332,6 +332,14 @@ bool machine_has_interrupt(struct vm *vm, struct vcpu *v)
 	return has;
 }
 
+void machine_upcall(struct vm *vm, struct vcpu *v, uint8_t vector)
+{
+	vm_lock(vm);
+	if (v->lapic)
+		lapic_receive(v->lapic, vector, IRQ_PATH_UPCALL);
+	vm_unlock(vm);
+}
+
 bool machine_ack_nmi(struct vm *vm, struct vcpu *v)
 {
 	bool had;

@@ -77,6 +77,7 @@ struct vcpu {
 	struct shadow sh;
 	struct event fault; /* valid after EMU_FAULT */
 	bool halted;        /* HLT executed, waiting for an event */
+	bool idle;          /* and not by HLT but by SA_MSR_IDLE (activations.h) */
 	bool shutdown;      /* triple fault */
 	struct engine *engine;
 	struct handoff *handoff; /* of the world engine */
@@ -99,6 +100,7 @@ struct vcpu {
 		struct vcpu *v); /* a dispatcher's: it was not running and has work; else NULL */
 	struct dispatch_vcpu *dispatch; /* sched/dispatch.c; NULL without a dispatcher */
 	int cpu;                        /* 1 + the host CPU its pCPU is pinned to; 0: none */
+	unsigned yield_to;              /* with preempt: 1 + the vCPU that it waits for; 0: any */
 	bool spins;                     /* with preempt: it seems to wait for another vCPU */
 	int want_cpu;                   /* it would be better off on this one, likewise; 0: no */
 	bool unpinned;                  /* its thread may wander: pin it before it runs another */

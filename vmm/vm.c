@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "vmm/activations.h"
 #include "vmm/code.h"
 #include "vmm/kvm/kvm.h"
 #include "vmm/vcpu.h"
@@ -83,6 +84,8 @@ void vm_destroy(struct vm *vm)
 	vm->model_ram = NULL;
 	free(vm->shadow); /* shadow_free() has emptied it */
 	vm->shadow = NULL;
+	activations_free(vm->activations);
+	vm->activations = NULL;
 	if (vm->ram)
 		munmap(vm->ram, vm->ram_len + VM_COPIES_LEN);
 	if (vm->ram_fd >= 0)

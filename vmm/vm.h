@@ -27,6 +27,7 @@
 #define VM_COPIES_GPA \
 	(1ull << 32) /* where engine->map() finds them: no gpa of a window or of RAM */
 
+struct activations;
 struct vcpu;
 struct code;
 struct kvm_vm;
@@ -65,6 +66,7 @@ struct vm {
 	struct model_ram *model_ram;     /* which RAM there was before the guest ran; may be NULL */
 	struct symbols *symbols;         /* of the guest image; may be NULL */
 	struct dispatch_vm *dispatch;    /* sched/dispatch.c; NULL: no dispatcher */
+	struct activations *activations; /* offered to the guest; NULL: not */
 	const struct engine_ops *engine_ops;
 	struct kvm_vm *kvm;  /* of the kvm engine; NULL before its first vCPU */
 	bool kernel_irqchip; /* --irqchip=kernel: PIC, IOAPIC, local APICs and 8254 are KVM's */

@@ -22,6 +22,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "vmm/activations_abi.h"
 #include "vmm/emu/handlers.h"
 
 enum { A, B, C, D };
@@ -30,7 +31,7 @@ enum { A, B, C, D };
 
 #define BASIC_MAX    0x16u
 #define EXT_MAX      0x80000008u
-#define HYPER_MAX    0x40000000u
+#define HYPER_FIRST  0x40000000u
 #define XCR0_OFFERED 0xe7ull /* x87 SSE AVX, opmask ZMM_Hi256 Hi16_ZMM */
 #define XCOMP_MAX    8       /* state components 0-7 */
 
@@ -346,17 +347,28 @@ static void extended(const struct vcpu *v, const struct host *h, uint32_t leaf, 
 	}
 }
 
+static void hypervisor(const struct vcpu *v, uint32_t eax, uint32_t out[4])
+{
+	bool activations = v->vm && v->vm->activations;
+
+	if (eax == HYPER_FIRST) {
+		out[A] = activations ? SA_CPUID : HYPER_FIRST;
+		memcpy(&out[B], "Ringside\0\0\0\0", 12);
+	} else if (eax == SA_CPUID && activations) {
+		out[A] = SA_CPUID_OFFER;
+		out[B] = SA_MSR;
+		out[C] = SA_VERSION;
+	}
+}
+
 static void unmasked(const struct vcpu *v, uint32_t eax, uint32_t ecx, uint32_t out[4])
 {
 	const struct host *h = host_get();
 	uint32_t zero[4];
 
 	memset(out, 0, 16);
-	if (eax >= 0x40000000 && eax < 0x50000000) { /* reserved for hypervisors */
-		if (eax == HYPER_MAX) {
-			out[A] = HYPER_MAX;
-			memcpy(&out[B], "Ringside\0\0\0\0", 12);
-		}
+	if (eax >= HYPER_FIRST && eax < 0x50000000) { /* reserved for hypervisors */
+		hypervisor(v, eax, out);
 		return;
 	}
 	basic(v, h, 0, 0, zero);

@@ -92,6 +92,7 @@ int emu_hlt(struct vcpu *v, const struct insn *in)
 	if (r)
 		return r;
 	v->halted = true;
+	v->idle = false;
 	return EMU_OK;
 }
 

@@ -7,6 +7,7 @@
  */
 #include <x86intrin.h>
 
+#include "vmm/activations.h"
 #include "vmm/emu/handlers.h"
 #include "vmm/machine.h"
 #include "vmm/mmu.h"
@@ -366,6 +367,7 @@ static const struct msr msrs[] = {
 	{ 0x00000277, 0x00000277, false, pat_read, pat_write },
 	{ 0x000002ff, 0x000002ff, false, mtrr_def_read, mtrr_def_write },
 	{ 0x000006e0, 0x000006e0, false, deadline_read, deadline_write },
+	{ SA_MSR, SA_MSR + SA_MSRS - 1, false, activations_read_msr, activations_write_msr },
 	{ 0xc0000080, 0xc0000080, false, efer_read, efer_write },
 	{ 0xc0000103, 0xc0000103, false, tsc_aux_read, tsc_aux_write },
 	{ 0xc0010010, 0xc0010010, true, zero, ignore }, /* SYSCFG */
@@ -385,6 +387,8 @@ static bool vendor_amd(const struct vcpu *v)
 
 static const struct msr *msr_find(const struct vcpu *v, uint32_t index)
 {
+	if (index - SA_MSR < SA_MSRS && !v->vm->activations)
+		return NULL;
 	for (size_t i = 0; i < sizeof(msrs) / sizeof(msrs[0]); i++)
 		if (index >= msrs[i].first && index <= msrs[i].last)
 			return msrs[i].amd && !vendor_amd(v) ? NULL : &msrs[i];

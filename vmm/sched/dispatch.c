@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "vmm/activations.h"
 #include "vmm/host_cpus.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
@@ -19,6 +20,8 @@ struct dispatch_vcpu {
 	struct sched_entity e;
 	struct vcpu *v;
 	struct dispatch_vm *dvm;
+	bool idle;   /* blocked by SA_MSR_IDLE */
+	bool wanted; /* and to be woken up for SA_MSR_WANT */
 };
 
 struct dispatch_vm {
@@ -29,7 +32,8 @@ struct dispatch_vm {
 	unsigned live; /* vCPUs that have not ended */
 	void (*ended)(void *arg);
 	void *arg;
-	bool told; /* ended() has been called */
+	bool told;        /* ended() has been called */
+	unsigned telling; /* pCPUs that write events to the guest: it must not go away */
 };
 
 struct pcpu {
@@ -38,6 +42,7 @@ struct pcpu {
 	unsigned index;
 	int cpu;                       /* of the host */
 	struct dispatch_vcpu *running; /* NULL: idle */
+	struct dispatch_vm *left;      /* its guest has not been told yet that one of it left */
 	enum sched_why why;            /* what for it was told to come back */
 	bool told;                     /* since it last picked */
 	_Atomic uint32_t poke;         /* futex word of an idle one */
@@ -178,6 +183,67 @@ static void *clock_main(void *arg)
 	return NULL;
 }
 
+/* ---- scheduler activations: what the guest is told (activations.h) ---- */
+
+static uint32_t sa_state(const struct dispatch_vcpu *dv)
+{
+	switch (dv->e.state) {
+	case SCHED_RUNNING: return SA_RUNNING;
+	case SCHED_READY: return SA_READY;
+	case SCHED_BLOCKED: return dv->idle ? SA_IDLE : dv->v->wait_sipi ? SA_OFF : SA_IS_BLOCKED;
+	default: return SA_OFF;
+	}
+}
+
+/* Note what the scheduler has just done with @dv; @kind 0: how things are. */
+static void note(struct dispatch_vcpu *dv, unsigned kind, uint64_t now)
+{
+	struct activations *a = dv->v->vm->activations;
+	const struct sched_entity *e = &dv->e;
+
+	if (!activations_on(a))
+		return;
+	activations_event(a, dv->v->id, kind,
+			  &(struct activations_now){
+				  .state = sa_state(dv),
+				  .pcpu = e->pcpu,
+				  .now_ns = now,
+				  .run_ns = sched_time(e, SCHED_RUNNING, now),
+				  .steal_ns = sched_time(e, SCHED_READY, now),
+				  .idle_ns = sched_time(e, SCHED_BLOCKED, now),
+				  .left = kind == SA_PREEMPTED || kind == SA_BLOCKED ? dv->v : NULL,
+			  });
+}
+
+/*
+ * To be called without the lock before @p runs or sleeps: what it has done is written to the
+ * guests, that of @next included.
+ */
+static void tell_guests(struct pcpu *p, struct dispatch_vm *next)
+{
+	struct dispatch_vm *left = p->left;
+
+	p->left = NULL;
+	if (next)
+		activations_publish(next->vm->activations);
+	if (!left)
+		return;
+	activations_publish(left->vm->activations);
+	pthread_mutex_lock(&p->d->lock);
+	left->telling--;
+	pthread_cond_broadcast(&p->d->gone);
+	pthread_mutex_unlock(&p->d->lock);
+}
+
+/* One of @dvm's has left @p, and its guest wants to know.  Under the lock. */
+static void must_tell(struct pcpu *p, struct dispatch_vm *dvm)
+{
+	if (!activations_on(dvm->vm->activations))
+		return;
+	p->left = dvm;
+	dvm->telling++;
+}
+
 /* ---- pCPUs ---- */
 
 static void set_state(struct vcpu *v, enum vcpu_run_state state)
@@ -229,6 +295,9 @@ static void put_back(struct pcpu *p, struct dispatch_vcpu *dv, enum vcpu_stop wh
 		set_state(v, VCPU_BLOCKED);
 		if (!atomic_load(&v->kicked)) {
 			sched_block(s, &dv->e, now);
+			dv->idle = v->halted && v->idle;
+			note(dv, SA_BLOCKED, now);
+			must_tell(p, dv->dvm);
 			return;
 		}
 		break;
@@ -240,7 +309,16 @@ static void put_back(struct pcpu *p, struct dispatch_vcpu *dv, enum vcpu_stop wh
 	/* Who ends the VM from now on sees that it does not run, and calls on_wake(). */
 	set_state(v, VCPU_READY);
 	let_end(dv->dvm);
-	sched_put(s, &dv->e, p->told ? p->why : dv->v->spins ? SCHED_SPIN : SCHED_PREEMPTED, now);
+	if (v->yield_to && !p->told)
+		sched_yield_to(s, &dv->e, &dv->dvm->vcpu[v->yield_to - 1].e, now);
+	else
+		sched_put(s, &dv->e,
+			  p->told    ? p->why
+			  : v->spins ? SCHED_SPIN
+				     : SCHED_PREEMPTED,
+			  now);
+	note(dv, SA_PREEMPTED, now);
+	must_tell(p, dv->dvm);
 }
 
 static void run_vcpu(struct pcpu *p, struct dispatch_vcpu *dv)
@@ -253,10 +331,17 @@ static void run_vcpu(struct pcpu *p, struct dispatch_vcpu *dv)
 	p->running = dv;
 	v->cpu = p->cpu + 1;
 	v->spins = false;
+	v->yield_to = 0;
 	atomic_store(&v->preempt, false);
 	set_state(v, VCPU_RUNNING);
+	note(dv, SA_RESUMED, now_ns());
+	if (p->left == dvm) { /* it cannot go away while one of it runs here */
+		p->left = NULL;
+		dvm->telling--;
+	}
 	settle(d);
 	pthread_mutex_unlock(&d->lock);
+	tell_guests(p, dvm);
 	why = vcpu_resume(v);
 	if (v->unpinned) {
 		v->unpinned = false;
@@ -281,6 +366,7 @@ static void sleep_until_told(struct pcpu *p)
 	atomic_store(&p->poke, 0);
 	settle(d);
 	pthread_mutex_unlock(&d->lock);
+	tell_guests(p, NULL);
 	while (!atomic_load(&p->poke))
 		syscall(SYS_futex, &p->poke, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
 	pthread_mutex_lock(&d->lock);
@@ -313,11 +399,17 @@ static void on_wake(struct vcpu *v)
 {
 	struct dispatch_vcpu *dv = v->dispatch;
 	struct dispatcher *d = dv->dvm->d;
+	uint64_t now;
 
 	pthread_mutex_lock(&d->lock);
 	let_end(dv->dvm);
-	if (sched_wake(d->sched, &dv->e, now_ns()))
+	now = now_ns();
+	if (sched_wake(d->sched, &dv->e, now)) {
 		set_state(v, VCPU_READY);
+		dv->idle = false;
+		note(dv, dv->wanted ? SA_ADDED : SA_UNBLOCKED, now);
+		dv->wanted = false;
+	}
 	settle(d);
 	pthread_mutex_unlock(&d->lock);
 }
@@ -387,7 +479,7 @@ int dispatch_add(struct dispatcher *d, struct vm *vm, const struct dispatch_para
 void dispatch_wait(struct dispatcher *d, struct vm *vm)
 {
 	pthread_mutex_lock(&d->lock);
-	while (!vm->dispatch->told)
+	while (!vm->dispatch->told || vm->dispatch->telling)
 		pthread_cond_wait(&d->gone, &d->lock);
 	pthread_mutex_unlock(&d->lock);
 }
@@ -448,6 +540,85 @@ void dispatch_spin(struct vcpu *v)
 {
 	v->spins = true;
 	atomic_store(&v->preempt, true);
+}
+
+/* ---- what a guest asks for: activations.c ---- */
+
+void dispatch_yield_to(struct vcpu *v, struct vcpu *to)
+{
+	struct dispatch_vcpu *dv = v->dispatch;
+	bool ready;
+
+	if (!dv)
+		return;
+	pthread_mutex_lock(&dv->dvm->d->lock);
+	ready = to->dispatch->e.state == SCHED_READY;
+	pthread_mutex_unlock(&dv->dvm->d->lock);
+	if (!ready)
+		return;
+	v->yield_to = to->id + 1;
+	dispatch_spin(v);
+}
+
+void dispatch_states(struct vm *vm)
+{
+	struct dispatch_vm *dvm = vm->dispatch;
+
+	if (!dvm)
+		return;
+	pthread_mutex_lock(&dvm->d->lock);
+	for (unsigned i = 0; i < vm->vcpus; i++)
+		note(&dvm->vcpu[i], 0, now_ns());
+	pthread_mutex_unlock(&dvm->d->lock);
+}
+
+static unsigned active_locked(const struct dispatch_vm *dvm)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < dvm->vm->vcpus; i++) {
+		uint32_t state = sa_state(&dvm->vcpu[i]);
+
+		n += state != SA_OFF && state != SA_IDLE;
+	}
+	return n;
+}
+
+unsigned dispatch_active(struct vm *vm)
+{
+	struct dispatch_vm *dvm = vm->dispatch;
+	unsigned n;
+
+	if (!dvm)
+		return vm->vcpus;
+	pthread_mutex_lock(&dvm->d->lock);
+	n = active_locked(dvm);
+	pthread_mutex_unlock(&dvm->d->lock);
+	return n;
+}
+
+/* The upcall that SA_ADDED means wakes them up; then on_wake() says so. */
+uint32_t dispatch_want(struct vm *vm, unsigned n)
+{
+	struct dispatch_vm *dvm = vm->dispatch;
+	uint32_t who = 0;
+	unsigned active;
+
+	if (!dvm)
+		return 0;
+	pthread_mutex_lock(&dvm->d->lock);
+	active = active_locked(dvm);
+	for (unsigned i = 0; i < vm->vcpus && active < n; i++) {
+		struct dispatch_vcpu *dv = &dvm->vcpu[i];
+
+		if (sa_state(dv) != SA_IDLE)
+			continue;
+		dv->wanted = true;
+		who |= 1u << i;
+		active++;
+	}
+	pthread_mutex_unlock(&dvm->d->lock);
+	return who;
 }
 
 void dispatch_get(struct dispatcher *d, const struct vcpu *v, struct dispatch_stat *out)

@@ -67,6 +67,23 @@ int dispatch_change(struct dispatcher *d, struct vm *vm, const struct dispatch_p
 /* The vCPU seems to wait for another: @v's own thread, from within vcpu_resume(). */
 void dispatch_spin(struct vcpu *v);
 
+/*
+ * What a guest asks for, by MSR (activations.h): @v's own thread, from within vcpu_resume().  With
+ * no dispatcher they do nothing, and all vCPUs are active.
+ *
+ * Give @v's pCPU to @to, a vCPU of the same VM, if that is READY; otherwise go on.
+ */
+void dispatch_yield_to(struct vcpu *v, struct vcpu *to);
+/* Note in vm->activations how all vCPUs are. */
+void dispatch_states(struct vm *vm);
+/* How many have been started and are not idle by SA_MSR_IDLE. */
+unsigned dispatch_active(struct vm *vm);
+/*
+ * @n shall be active: those of the idle ones, as bits, that are to be woken up by an interrupt,
+ * which is the caller's to send, and will count as added.
+ */
+uint32_t dispatch_want(struct vm *vm, unsigned n);
+
 /* One vCPU as the scheduler sees it now. */
 struct dispatch_stat {
 	enum sched_state state;
