@@ -19,7 +19,8 @@ MINIOS       := $(O)/guest/minios.elf
 # together one ar(1) archive, to be loaded as a module (guest/minios/programs.c).
 MINIOS_USRC  := $(sort $(wildcard guest/minios/user/*.c guest/minios/user/*.S))
 MINIOS_LIB   := $(addprefix $(O)/guest/minios/,user/start.o user/user.o format.o lib.o)
-MINIOS_USER  := $(filter-out user,$(basename $(notdir $(wildcard guest/minios/user/*.c))))
+MINIOS_UTHREAD := $(O)/guest/minios/user/uthread.a
+MINIOS_USER  := $(filter-out user uthread,$(basename $(notdir $(wildcard guest/minios/user/*.c))))
 MINIOS_PROGS := $(patsubst %,$(O)/guest/minios/user/%.elf,$(sort $(MINIOS_USER)))
 MINIOS_AR    := $(O)/guest/minios-programs.a
 
@@ -54,8 +55,12 @@ $(MINIOS): $(MINIOS_OBJ) guest/minios/kernel.ld
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_LINK) -Wl,-T,guest/minios/kernel.ld -o $@ $(MINIOS_OBJ)
 
-$(MINIOS_PROGS): %.elf: %.o $(MINIOS_LIB) guest/minios/user/user.ld
-	$(CC) $(GUEST_LINK) -Wl,-T,guest/minios/user/user.ld -o $@ $< $(MINIOS_LIB)
+$(MINIOS_UTHREAD): $(addprefix $(O)/guest/minios/user/,uthread.o uthread_switch.o)
+	@rm -f $@
+	ar rcSD $@ $^
+	ranlib -D $@
+$(MINIOS_PROGS): %.elf: %.o $(MINIOS_LIB) $(MINIOS_UTHREAD) guest/minios/user/user.ld
+	$(CC) $(GUEST_LINK) -Wl,-T,guest/minios/user/user.ld -o $@ $< $(MINIOS_LIB) $(MINIOS_UTHREAD)
 $(MINIOS_AR): $(MINIOS_PROGS)
 	@rm -f $@
 	ar rcSD $@ $^
@@ -78,4 +83,4 @@ $(HOSTILE): $(O)/guest/hostile-%.elf: tests/hostile/%.S tests/hostile/hostile.ld
 	$(CC) $(GUEST_ARCH) -I. -MMD -MP -MF $(@:.elf=.d) -MT $@ $(GUEST_LINK) \
 	      -Wl,-T,tests/hostile/hostile.ld -o $@ $<
 
--include $(MINIOS_OBJ:.o=.d) $(MINIOS_PROGS:.elf=.d) $(O)/guest/minios/user/user.d $(CONFORM_OBJ:.o=.d) $(BENCH_OBJ:.o=.d) $(HOSTILE:.elf=.d)
+-include $(MINIOS_OBJ:.o=.d) $(MINIOS_PROGS:.elf=.d) $(O)/guest/minios/user/user.d $(O)/guest/minios/user/uthread.d $(CONFORM_OBJ:.o=.d) $(BENCH_OBJ:.o=.d) $(HOSTILE:.elf=.d)

@@ -189,8 +189,10 @@ void activations_event(struct activations *a, unsigned id, unsigned kind,
 	r->run_ns = now->run_ns;
 	r->steal_ns = now->steal_ns;
 	r->idle_ns = now->idle_ns;
-	if (now->left)
+	if (now->left) {
 		note_context(&r->ctx, now->left);
+		r->flags = vcpu_interruptible(now->left) ? SA_STABLE : 0;
+	}
 	if (kind == SA_PREEMPTED)
 		r->preempts++;
 	p->dirty |= 1u << (id % SA_PROCESSORS);

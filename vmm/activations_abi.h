@@ -42,6 +42,12 @@ enum { SA_OFF, SA_RUNNING, SA_READY, SA_IS_BLOCKED, SA_IDLE };
 #define SA_PROCESSORS 8u
 #define SA_EVENTS     64u
 
+/*
+ * The local APIC's interrupts come before the next instruction: IF is set, and there is no STI or
+ * MOV SS before it.
+ */
+#define SA_STABLE 1u
+
 struct sa_context {
 	uint32_t eax, ecx, edx, ebx, esp, ebp, esi, edi, eip, eflags, cr3, cpl;
 };
@@ -57,7 +63,8 @@ struct sa_processor {
 	uint64_t steal_ns;     /* READY: wanted to run, and had no pCPU */
 	uint64_t idle_ns;      /* BLOCKED, IDLE or OFF */
 	struct sa_context ctx; /* when it last left RUNNING */
-	uint32_t rsvd[8];
+	uint32_t flags;   /* SA_STABLE */
+	uint32_t rsvd[7];
 };
 
 /* @seq: which event this is, counted from 1; 0: it is being written.  Entry (seq - 1) % SA_EVENTS.

@@ -146,6 +146,13 @@ static inline bool vcpu_takes_interrupt(const struct vcpu *v)
 	return atomic_load(&v->irq_pending) && (v->regs.eflags & FL_IF);
 }
 
+/* Would an interrupt be taken before the next instruction? */
+static inline bool vcpu_interruptible(const struct vcpu *v)
+{
+	return (v->regs.eflags & FL_IF) && !v->sh.sti_shadow && !v->sh.movss_shadow &&
+	       !v->step_original;
+}
+
 #define VCPU_INIT 0x100u
 #define VCPU_SIPI 0x200u
 /*

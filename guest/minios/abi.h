@@ -31,6 +31,10 @@ enum syscall {
 	SYS_WAKE,    /* (uint32_t *word, count): at most so many of those; how many there were */
 	SYS_RENEW,   /* (address): give its page back; the next touch finds a new one */
 	SYS_CPUS,    /* (): how many processors there are */
+	SYS_ACTIVATE,  /* (struct activate *): activation.h; our slot, or ERR_ABSENT */
+	SYS_TAKE,      /* (slot or -1 for any, struct taken *): whose it was, or ERR_AGAIN */
+	SYS_YIELDTO,   /* (slot): run that process's processor instead, if it is preempted */
+	SYS_PROCESSOR, /* (number, struct processor_info *): its times */
 	SYS_COUNT
 };
 

@@ -53,6 +53,8 @@ int exec(const char *name, const char *args, unsigned count)
 		return ERR_FORMAT;
 	}
 	/* No way back from here. */
+	current->activate.eip = 0;
+	current->activate.preempted = NULL;
 	current->space = fresh;
 	space_use(fresh);
 	if (old)

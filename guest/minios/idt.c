@@ -4,7 +4,7 @@
  * Source: SDM Vol. 3A, "IDT Descriptors" (6.11), "Exception- or Interrupt-Handler Procedures"
  * (6.12.1).
  */
-#include "minios.h"
+#include "os.h"
 #include "trap.h"
 #include "x86.h"
 
@@ -43,6 +43,8 @@ void trap_dispatch(struct frame *f)
 	/* Interrupts are off and no user memory is touched while a lock is held: os.h. */
 	if (locks_held())
 		panic("trap %u at %x with %u locks held", f->vector, f->eip, locks_held());
+	if (os_runs && from_user(f))
+		activation_enter(f);
 	if (handler[f->vector]) {
 		handler[f->vector](f);
 	} else if (trap_armed) {

@@ -8,7 +8,8 @@
  *
  * First come, first served would be fairer (a "ticket lock").  But in a virtual machine the
  * processor whose turn it is may not be running, and all behind it would wait for it; here, any
- * one that runs can go on.
+ * one that runs can go on.  (Even so the owner may be preempted.  Where the machine tells,
+ * activation.c, who waits gives it his processor.)
  *
  * Who waits has interrupts off, so it cannot take the interrupt of a TLB shootdown, and the
  * owner of the lock may be the one who waits for that.  Hence spin_wait(): the waiter looks by
@@ -42,8 +43,10 @@ void lock_take(struct lock *l)
 	if (c->locks == LOCKS_MAX)
 		panic("more than %u locks held", LOCKS_MAX);
 	while (__atomic_exchange_n(&l->taken, 1, __ATOMIC_ACQUIRE))
-		while (l->taken)
+		while (l->taken) {
+			activation_help(l->owner);
 			spin_wait();
+		}
 	l->owner = c;
 	c->held[c->locks++] = l;
 }

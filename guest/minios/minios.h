@@ -25,6 +25,7 @@ enum lock_rank {
 	RANK_SPACE,      /* space.c: one address space, its page tables */
 	RANK_CLOCK,      /* clock.c: sleepers */
 	RANK_KEYS,       /* console.c: what has been typed */
+	RANK_ACTIVATION, /* activation.c: what a preempted processor was computing */
 	RANK_PROCESS,    /* process.c: the state of one process */
 	RANK_QUEUE,      /* schedule.c: the run queue of one processor */
 	RANK_FLUSH,      /* flush.c: one TLB shootdown at a time */
@@ -118,6 +119,8 @@ static inline bool from_user(const struct frame *f)
 typedef void trap_fn(struct frame *f);
 
 /* GATE_SYSCALL has DPL 3: user mode may INT through it.  An INT through the others is #GP there. */
+#define SYSCALL_VECTOR 0x80
+
 enum gate { GATE_INTERRUPT = 0x8e, GATE_TRAP = 0x8f, GATE_ABSENT = 0x0e, GATE_SYSCALL = 0xee };
 
 /* One table for all processors; each has to load it. */
@@ -164,6 +167,7 @@ enum {
 	VEC_RESCHEDULE = 0x50,
 	VEC_FLUSH,
 	VEC_PING = 0x60, /* + the number of the sender */
+	VEC_UPCALL = 0xf0, /* above all others: activation.c */
 	VEC_SPURIOUS = 0xff
 };
 

@@ -48,6 +48,7 @@ static void go_on(void)
 	fault_init();
 	flush_init();
 	schedule_init();
+	activation_init();
 	clock_init();
 	cpus_start();
 	if (smp_stress_rounds)

@@ -25,6 +25,7 @@
 #define MINIOS_OS_H
 
 #include "abi.h"
+#include "activation.h"
 #include "minios.h"
 
 struct space;
@@ -56,6 +57,7 @@ struct cpu {
 	volatile bool online;
 
 	struct process *idle;     /* who runs when there is nobody to run */
+	struct process *volatile running; /* whose code it executes, if any but the idle one's */
 	struct process *previous; /* schedule.c: who ran before, until we are off its stack */
 	struct lock queue_lock;
 	struct process *volatile first; /* the run queue: READY, and not on any processor */
@@ -196,6 +198,8 @@ struct process {
 	const char *waits_for; /* the same in words */
 	uint32_t wake_at;      /* if asleep: the tick that ends it */
 	int status;            /* how it ended */
+	struct activate activate; /* activation.c; eip 0: not registered */
+	bool taken;            /* what it computed goes on elsewhere; activation_lock */
 	bool killed;           /* it must end as soon as it can */
 };
 
@@ -227,6 +231,7 @@ static inline struct cpu *this_cpu(void)
 
 extern struct lock family_lock; /* of the table: who is there, and whose child it is */
 struct process *process_slot(unsigned i);
+unsigned process_number(const struct process *p); /* its slot */
 struct process *process_find(int pid);
 /*
  * A new process, not yet READY, with a kernel stack but no address space.  NULL, with *@error set,
@@ -290,6 +295,19 @@ void clock_start(void);
 
 void fault_init(void);
 void syscall_init(void);
+
+/* ---- activation.c: virtual processors that are preempted ---- */
+
+void activation_init(void);
+/* A trap came from user mode. */
+void activation_enter(struct frame *f);
+/* We wait for a lock of @owner's, if not NULL: if that is preempted, let it run instead of us. */
+void activation_help(const struct cpu *owner);
+/* The system calls, but for the pointers. */
+int activation_register(const struct activate *a);
+int activation_take(int slot, struct taken *to);
+bool activation_yield_to(unsigned slot);
+int activation_processor(unsigned number, struct processor_info *info);
 
 /* ---- smp_stress.c ---- */
 

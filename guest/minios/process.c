@@ -25,6 +25,11 @@ struct process *process_slot(unsigned i)
 	return i < PROCESSES ? &table[i] : NULL;
 }
 
+unsigned process_number(const struct process *p)
+{
+	return (unsigned)(p - table);
+}
+
 struct process *process_find(int pid)
 {
 	for (struct process *p = table; p < table + PROCESSES; p++)
@@ -78,6 +83,9 @@ static struct process *create_locked(struct process *parent, void (*kernel)(void
 	p->ticks = 0;
 	p->status = 0;
 	p->killed = false;
+	p->taken = false;
+	p->activate.eip = 0;
+	p->activate.preempted = NULL;
 	p->channel = NULL;
 	p->waits_for = "birth"; /* until its maker is done: process_start() */
 	p->state = BLOCKED;

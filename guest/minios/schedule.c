@@ -126,6 +126,7 @@ void schedule(void)
 		return;
 	}
 	p->cpu = c;
+	c->running = p == c->idle ? NULL : p;
 	c->previous = self;
 	tss_set_stack(c->number, p->stack + PAGE_SIZE);
 	space_use(p->space);

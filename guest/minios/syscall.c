@@ -5,10 +5,9 @@
  * A pointer from a program is a number that it made up.  Each is checked against what the program
  * itself may access before the kernel, which may access everything, uses it.
  */
+#include "activation.h"
 #include "os.h"
 #include "x86.h"
-
-#define SYSCALL_VECTOR 0x80
 
 /* The arguments, as the frame has them: EBX, ECX, EDX. */
 typedef int syscall_fn(struct frame *f);
@@ -293,6 +292,48 @@ static int sys_wake(struct frame *f)
 	return (int)count;
 }
 
+/* ---- scheduler activations ---- */
+
+static int sys_activate(struct frame *f)
+{
+	struct activate a;
+	if (!readable(f->ebx, sizeof(a)))
+		return ERR_POINTER;
+	memcpy(&a, (const void *)f->ebx, sizeof(a));
+	if (a.preempted && !writable((uint32_t)a.preempted, sizeof(*a.preempted)))
+		return ERR_POINTER;
+	return activation_register(&a);
+}
+
+static int sys_take(struct frame *f)
+{
+	struct taken t;
+	int slot;
+	if (!writable(f->ecx, sizeof(t)))
+		return ERR_POINTER;
+	slot = activation_take((int)f->ebx, &t);
+	if (slot >= 0)
+		memcpy((void *)f->ecx, &t, sizeof(t));
+	return slot;
+}
+
+static int sys_yieldto(struct frame *f)
+{
+	return activation_yield_to(f->ebx) ? 0 : ERR_AGAIN;
+}
+
+static int sys_processor(struct frame *f)
+{
+	struct processor_info info;
+	int error;
+	if (!writable(f->ecx, sizeof(info)))
+		return ERR_POINTER;
+	error = activation_processor(f->ebx, &info);
+	if (!error)
+		memcpy((void *)f->ecx, &info, sizeof(info));
+	return error;
+}
+
 /* ---- the console ---- */
 
 static char keyboard; /* a channel needs an address, no more */
@@ -349,6 +390,8 @@ static syscall_fn *const table[SYS_COUNT] = {
 	[SYS_PROCESS] = sys_process, [SYS_PROGRAM] = sys_program, [SYS_FRAMES] = sys_frames,
 	[SYS_THREAD] = sys_thread,   [SYS_SLEEPON] = sys_sleepon, [SYS_WAKE] = sys_wake,
 	[SYS_RENEW] = sys_renew,     [SYS_CPUS] = sys_cpus,
+	[SYS_ACTIVATE] = sys_activate, [SYS_TAKE] = sys_take,
+	[SYS_YIELDTO] = sys_yieldto, [SYS_PROCESSOR] = sys_processor,
 };
 
 static void on_syscall(struct frame *f)
