@@ -30,6 +30,8 @@ static struct sa_page page __attribute__((aligned(4096)));
 static volatile bool on;
 static uint32_t tail;                   /* events of the ring that we have seen */
 static uint32_t seen[SA_KINDS], missed; /* of each kind; and those overwritten before */
+static uint8_t last[SA_PROCESSORS];     /* kind of the last event of each; 0: not known */
+static uint32_t odd;                    /* events that cannot follow the one before */
 
 static void wrmsr(uint32_t msr, uint32_t val)
 {
@@ -125,21 +127,48 @@ static uint32_t preempted_in(const struct space *s)
 	return mask;
 }
 
+/* What may follow on each other, for one processor: bit n of [k]: kind n after kind k. */
+#define MAY(kind) (1u << (kind))
+static const uint8_t after[SA_KINDS] = {
+	[0] = 0xff,
+	[SA_ADDED] = MAY(SA_RESUMED),
+	[SA_PREEMPTED] = MAY(SA_RESUMED),
+	[SA_RESUMED] = MAY(SA_PREEMPTED) | MAY(SA_BLOCKED),
+	[SA_BLOCKED] = MAY(SA_UNBLOCKED) | MAY(SA_ADDED),
+	[SA_UNBLOCKED] = MAY(SA_RESUMED),
+};
+
+static void check(const struct sa_event *e)
+{
+	uint8_t *before = &last[e->processor % SA_PROCESSORS];
+	if (!(after[*before] >> e->kind & 1))
+		odd++;
+	*before = e->kind;
+}
+
+static void miss(uint32_t count)
+{
+	missed += count;
+	memset(last, 0, sizeof(last));
+}
+
 /* Count what is new in the ring. */
 static void drain(void)
 {
 	uint32_t head = *(volatile uint32_t *)&page.head;
 	if (head - tail > SA_EVENTS) {
-		missed += head - tail - SA_EVENTS;
+		miss(head - tail - SA_EVENTS);
 		tail = head - SA_EVENTS;
 	}
 	while (tail != head) {
 		const volatile struct sa_event *e = &page.event[tail++ % SA_EVENTS];
-		uint32_t kind = e->kind;
-		if (e->seq != tail || kind >= SA_KINDS) /* overwritten just now */
-			missed++;
-		else
-			seen[kind]++;
+		struct sa_event copy = { .seq = e->seq, .kind = e->kind, .processor = e->processor };
+		if (copy.seq != tail || e->seq != tail || copy.kind >= SA_KINDS) {
+			miss(1); /* overwritten just now */
+			continue;
+		}
+		seen[copy.kind]++;
+		check(&copy);
 	}
 }
 
@@ -187,6 +216,8 @@ int activation_register(const struct activate *a)
 	if (!start())
 		return ERR_ABSENT;
 	current->activate = *a;
+	/* There will be work for all of us. */
+	wrmsr(SA_MSR + SA_MSR_WANT, cpu_count);
 	return (int)process_number(current);
 }
 
@@ -228,6 +259,18 @@ bool activation_yield_to(unsigned slot)
 	return c;
 }
 
+bool activation_rest(void)
+{
+	if (!on)
+		return false;
+	/* As STI and HLT: an interrupt that came before is only delivered after it. */
+	__asm__ volatile("sti\n\twrmsr\n\tcli"
+			 :
+			 : "c"(SA_MSR + SA_MSR_IDLE), "a"(0), "d"(0)
+			 : "memory");
+	return true;
+}
+
 void activation_help(const struct cpu *owner)
 {
 	/* Only a look: at worst we yield for nothing, or not at all this time. */
@@ -257,6 +300,7 @@ int activation_processor(unsigned number, struct processor_info *info)
 	drain();
 	memcpy(info->events, seen, sizeof(seen));
 	info->events[0] = missed;
+	info->odd = odd;
 	lock_drop(&activation_lock);
 	info->state = r.state;
 	info->preempts = r.preempts;

@@ -26,7 +26,8 @@ struct processor_info {
 	uint32_t state; /* SA_RUNNING ..: ../../vmm/activations_abi.h */
 	uint32_t preempts;
 	uint64_t run_us, steal_us, idle_us;
-	uint32_t events[6]; /* of the whole machine, by kind; [0]: lost */
+	uint32_t events[6]; /* of the whole machine, by kind; [0]: missed */
+	uint32_t odd;       /* of these, such as cannot follow the one before */
 };
 
 #endif

@@ -301,6 +301,8 @@ void syscall_init(void);
 void activation_init(void);
 /* A trap came from user mode. */
 void activation_enter(struct frame *f);
+/* Nothing to do until an interrupt: say so, and wait for it.  False: say it by HLT. */
+bool activation_rest(void);
 /* We wait for a lock of @owner's, if not NULL: if that is preempted, let it run instead of us. */
 void activation_help(const struct cpu *owner);
 /* The system calls, but for the pointers. */

@@ -155,7 +155,7 @@ void rest(void)
 		 * look and the HLT waits for the STI: sti_hlt_cli().
 		 */
 		__atomic_exchange_n(&c->resting, 1, __ATOMIC_SEQ_CST);
-		if (!work_is_waiting())
+		if (!work_is_waiting() && !activation_rest())
 			sti_hlt_cli();
 		__atomic_store_n(&c->resting, 0, __ATOMIC_RELAXED);
 		yield();

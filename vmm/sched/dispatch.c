@@ -189,8 +189,8 @@ static uint32_t sa_state(const struct dispatch_vcpu *dv)
 {
 	switch (dv->e.state) {
 	case SCHED_RUNNING: return SA_RUNNING;
-	case SCHED_READY: return SA_READY;
-	case SCHED_BLOCKED: return dv->idle ? SA_IDLE : dv->v->wait_sipi ? SA_OFF : SA_IS_BLOCKED;
+	case SCHED_READY: return dv->v->wait_sipi ? SA_OFF : SA_READY;
+	case SCHED_BLOCKED: return dv->v->wait_sipi ? SA_OFF : dv->idle ? SA_IDLE : SA_IS_BLOCKED;
 	default: return SA_OFF;
 	}
 }

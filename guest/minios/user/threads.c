@@ -62,14 +62,17 @@ static uint32_t expected(void)
 
 static void show_processors(void)
 {
+	struct processor_info p = { 0 };
 	for (uint32_t i = 0; i < (uint32_t)cpus(); i++) {
-		struct processor_info p;
 		if (syscall(SYS_PROCESSOR, i, (uint32_t)&p, 0))
 			return;
 		printf("processor %u: run %u ms, steal %u ms, idle %u ms, %u preemptions\n", i,
 		       (uint32_t)p.run_us / 1000, (uint32_t)p.steal_us / 1000,
 		       (uint32_t)p.idle_us / 1000, p.preempts);
 	}
+	printf("events: %u added, %u preempted, %u resumed, %u blocked, %u unblocked, %u missed\n",
+	       p.events[1], p.events[2], p.events[3], p.events[4], p.events[5], p.events[0]);
+	printf("%s every event can follow the one before\n", p.odd ? "not ok" : "ok");
 }
 
 int main(int argc, char **argv)
