@@ -63,7 +63,7 @@ struct sa_processor {
 	uint64_t steal_ns;     /* READY: wanted to run, and had no pCPU */
 	uint64_t idle_ns;      /* BLOCKED, IDLE or OFF */
 	struct sa_context ctx; /* when it last left RUNNING */
-	uint32_t flags;   /* SA_STABLE */
+	uint32_t flags;        /* SA_STABLE */
 	uint32_t rsvd[7];
 };
 

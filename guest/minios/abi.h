@@ -11,29 +11,29 @@
 #include <stdint.h>
 
 enum syscall {
-	SYS_EXIT,    /* (status): never returns */
-	SYS_FORK,    /* (): the child's pid to the parent, 0 to the child */
-	SYS_EXEC,    /* (name, argv): become another program */
-	SYS_WAIT,    /* (pid or -1 for any, int *status, nohang): pid of a child that ended */
-	SYS_YIELD,   /* (): let others run */
-	SYS_SLEEP,   /* (milliseconds) */
-	SYS_READ,    /* (0, buf, size): one line from the console; its length */
-	SYS_WRITE,   /* (1 or 2, buf, size): to the console */
-	SYS_BRK,     /* (address or 0): the new end of the heap */
-	SYS_GETPID,  /* () */
-	SYS_KILL,    /* (pid) */
-	SYS_TIME,    /* (): milliseconds since the start */
-	SYS_PROCESS, /* (slot, struct process_info *): for ps */
-	SYS_PROGRAM, /* (index, char name[NAME_MAX]): for help */
-	SYS_FRAMES,  /* (): free page frames */
-	SYS_THREAD,  /* (eip, esp): a child in the same address space that begins there; its pid */
-	SYS_SLEEPON, /* (uint32_t *word, value): if it is still that, block until SYS_WAKE */
-	SYS_WAKE,    /* (uint32_t *word, count): at most so many of those; how many there were */
-	SYS_RENEW,   /* (address): give its page back; the next touch finds a new one */
-	SYS_CPUS,    /* (): how many processors there are */
-	SYS_ACTIVATE,  /* (struct activate *): activation.h; our slot, or ERR_ABSENT */
-	SYS_TAKE,      /* (slot or -1 for any, struct taken *): whose it was, or ERR_AGAIN */
-	SYS_YIELDTO,   /* (slot): run that process's processor instead, if it is preempted */
+	SYS_EXIT,     /* (status): never returns */
+	SYS_FORK,     /* (): the child's pid to the parent, 0 to the child */
+	SYS_EXEC,     /* (name, argv): become another program */
+	SYS_WAIT,     /* (pid or -1 for any, int *status, nohang): pid of a child that ended */
+	SYS_YIELD,    /* (): let others run */
+	SYS_SLEEP,    /* (milliseconds) */
+	SYS_READ,     /* (0, buf, size): one line from the console; its length */
+	SYS_WRITE,    /* (1 or 2, buf, size): to the console */
+	SYS_BRK,      /* (address or 0): the new end of the heap */
+	SYS_GETPID,   /* () */
+	SYS_KILL,     /* (pid) */
+	SYS_TIME,     /* (): milliseconds since the start */
+	SYS_PROCESS,  /* (slot, struct process_info *): for ps */
+	SYS_PROGRAM,  /* (index, char name[NAME_MAX]): for help */
+	SYS_FRAMES,   /* (): free page frames */
+	SYS_THREAD,   /* (eip, esp): a child in the same address space that begins there; its pid */
+	SYS_SLEEPON,  /* (uint32_t *word, value): if it is still that, block until SYS_WAKE */
+	SYS_WAKE,     /* (uint32_t *word, count): at most so many of those; how many there were */
+	SYS_RENEW,    /* (address): give its page back; the next touch finds a new one */
+	SYS_CPUS,     /* (): how many processors there are */
+	SYS_ACTIVATE, /* (struct activate *): activation.h; our slot, or ERR_ABSENT */
+	SYS_TAKE,     /* (slot or -1 for any, struct taken *): whose it was, or ERR_AGAIN */
+	SYS_YIELDTO,  /* (slot): run that process's processor instead, if it is preempted */
 	SYS_PROCESSOR, /* (number, struct processor_info *): its times */
 	SYS_COUNT
 };

@@ -58,8 +58,8 @@ static bool start(void)
 {
 	lock_take(&activation_lock);
 	if (!on && offered()) {
-		wrmsr(SA_MSR + SA_MSR_UPCALL, VEC_UPCALL | SA_UPCALL_ON(SA_PREEMPTED) |
-						      SA_UPCALL_ON(SA_RESUMED));
+		wrmsr(SA_MSR + SA_MSR_UPCALL,
+		      VEC_UPCALL | SA_UPCALL_ON(SA_PREEMPTED) | SA_UPCALL_ON(SA_RESUMED));
 		wrmsr(SA_MSR + SA_MSR_PAGE, (uint32_t)&page | SA_ENABLE);
 		on = true;
 	}
@@ -162,7 +162,9 @@ static void drain(void)
 	}
 	while (tail != head) {
 		const volatile struct sa_event *e = &page.event[tail++ % SA_EVENTS];
-		struct sa_event copy = { .seq = e->seq, .kind = e->kind, .processor = e->processor };
+		struct sa_event copy = { .seq = e->seq,
+					 .kind = e->kind,
+					 .processor = e->processor };
 		if (copy.seq != tail || e->seq != tail || copy.kind >= SA_KINDS) {
 			miss(1); /* overwritten just now */
 			continue;

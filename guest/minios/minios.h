@@ -166,7 +166,7 @@ enum {
 	VEC_TIMER = 0x40,
 	VEC_RESCHEDULE = 0x50,
 	VEC_FLUSH,
-	VEC_PING = 0x60, /* + the number of the sender */
+	VEC_PING = 0x60,   /* + the number of the sender */
 	VEC_UPCALL = 0xf0, /* above all others: activation.c */
 	VEC_SPURIOUS = 0xff
 };

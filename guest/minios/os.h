@@ -56,7 +56,7 @@ struct cpu {
 	uint8_t apic_id;
 	volatile bool online;
 
-	struct process *idle;     /* who runs when there is nobody to run */
+	struct process *idle;             /* who runs when there is nobody to run */
 	struct process *volatile running; /* whose code it executes, if any but the idle one's */
 	struct process *previous; /* schedule.c: who ran before, until we are off its stack */
 	struct lock queue_lock;
@@ -187,20 +187,20 @@ struct process {
 	int pid;
 	struct process *parent; /* family_lock */
 	char name[NAME_MAX];
-	struct cpu *cpu;       /* where it runs, or ran last */
-	struct process *next;  /* behind it in the run queue */
-	struct space *space;   /* NULL: idle */
-	uint32_t stack;        /* its kernel stack: a frame */
-	uint32_t esp;          /* where that stack was left when it last ran */
-	unsigned slice;        /* ticks that are left of its turn */
-	uint32_t ticks;        /* that it has had in all */
-	const void *channel;   /* what it is blocked on: any address will do */
-	const char *waits_for; /* the same in words */
-	uint32_t wake_at;      /* if asleep: the tick that ends it */
-	int status;            /* how it ended */
+	struct cpu *cpu;          /* where it runs, or ran last */
+	struct process *next;     /* behind it in the run queue */
+	struct space *space;      /* NULL: idle */
+	uint32_t stack;           /* its kernel stack: a frame */
+	uint32_t esp;             /* where that stack was left when it last ran */
+	unsigned slice;           /* ticks that are left of its turn */
+	uint32_t ticks;           /* that it has had in all */
+	const void *channel;      /* what it is blocked on: any address will do */
+	const char *waits_for;    /* the same in words */
+	uint32_t wake_at;         /* if asleep: the tick that ends it */
+	int status;               /* how it ended */
 	struct activate activate; /* activation.c; eip 0: not registered */
-	bool taken;            /* what it computed goes on elsewhere; activation_lock */
-	bool killed;           /* it must end as soon as it can */
+	bool taken;               /* what it computed goes on elsewhere; activation_lock */
+	bool killed;              /* it must end as soon as it can */
 };
 
 /*

@@ -389,9 +389,8 @@ static syscall_fn *const table[SYS_COUNT] = {
 	[SYS_GETPID] = sys_getpid,   [SYS_KILL] = sys_kill,       [SYS_TIME] = sys_time,
 	[SYS_PROCESS] = sys_process, [SYS_PROGRAM] = sys_program, [SYS_FRAMES] = sys_frames,
 	[SYS_THREAD] = sys_thread,   [SYS_SLEEPON] = sys_sleepon, [SYS_WAKE] = sys_wake,
-	[SYS_RENEW] = sys_renew,     [SYS_CPUS] = sys_cpus,
-	[SYS_ACTIVATE] = sys_activate, [SYS_TAKE] = sys_take,
-	[SYS_YIELDTO] = sys_yieldto, [SYS_PROCESSOR] = sys_processor,
+	[SYS_RENEW] = sys_renew,     [SYS_CPUS] = sys_cpus,       [SYS_ACTIVATE] = sys_activate,
+	[SYS_TAKE] = sys_take,       [SYS_YIELDTO] = sys_yieldto, [SYS_PROCESSOR] = sys_processor,
 };
 
 static void on_syscall(struct frame *f)

@@ -1,24 +1,73 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * threads [-a] [-s SPINS] [THREADS [ROUNDS [WORK]]]: user-level threads (uthread.h) that compute, add
- * to a sum behind a lock, and wait for each other, ROUNDS times.  -a: with activations.
+ * threads [-a] [-l] [-s SPINS] [THREADS [ROUNDS [WORK]]]: user-level threads (uthread.h) that
+ * compute, add to a sum behind a lock, and wait for each other, ROUNDS times.  -a: with
+ * activations. -l: who waits for the lock or the others does so in a loop, and gives way only every
+ * so often.
  *
  * The lines that begin with "ok" are the same on any machine; the others tell how it went.
  */
 #include "../activation.h"
 #include "uthread.h"
 
+#define LOOPS 1000u /* before others may run */
+
 static uint32_t threads = 8, rounds = 200, size = 20000, spins = 20000;
 static struct ut_mutex mutex;
 static struct ut_barrier barrier;
 static uint32_t sum, turns[UT_THREADS];
-static bool good = true;
+static bool good = true, loops;
 
 static uint64_t rdtsc(void)
 {
 	uint32_t lo, hi;
 	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
 	return (uint64_t)hi << 32 | lo;
+}
+
+/* ---- waiting in a loop: here, not in uthread.c, so that who loops can be taken too ---- */
+
+static volatile uint32_t spin_taken, spin_here, spin_phase;
+
+static void spin(uint32_t *n)
+{
+	__asm__ volatile("pause");
+	if (++*n % LOOPS == 0)
+		ut_spun();
+}
+
+static void take_lock(void)
+{
+	uint32_t n = 0;
+	if (!loops) {
+		ut_lock(&mutex);
+		return;
+	}
+	while (__atomic_exchange_n(&spin_taken, 1, __ATOMIC_ACQUIRE))
+		while (spin_taken)
+			spin(&n);
+}
+
+static void drop_lock(void)
+{
+	if (loops)
+		__atomic_store_n(&spin_taken, 0, __ATOMIC_RELEASE);
+	else
+		ut_unlock(&mutex);
+}
+
+static void wait_for_all(void)
+{
+	uint32_t phase = spin_phase, n = 0;
+	if (!loops) {
+		ut_wait(&barrier);
+	} else if (__atomic_add_fetch(&spin_here, 1, __ATOMIC_SEQ_CST) == threads) {
+		spin_here = 0;
+		__atomic_store_n(&spin_phase, phase + 1, __ATOMIC_SEQ_CST);
+	} else {
+		while (spin_phase == phase)
+			spin(&n);
+	}
 }
 
 /* The work: all registers are in use, so that one lost on the way to another processor shows. */
@@ -41,10 +90,10 @@ static void thread_main(uint32_t i)
 		if (turns[i] != n)
 			good = false;
 		turns[i]++;
-		ut_lock(&mutex);
+		take_lock();
 		sum += value + compute(i, size / 50);
-		ut_unlock(&mutex);
-		ut_wait(&barrier);
+		drop_lock();
+		wait_for_all();
 		for (uint32_t k = 0; k < threads; k++) /* all have been here */
 			if (turns[k] < n + 1 || turns[k] > n + 2)
 				good = false;
@@ -85,13 +134,15 @@ int main(int argc, char **argv)
 	for (int i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "-a"))
 			activations = true;
+		else if (!strcmp(argv[i], "-l"))
+			loops = true;
 		else if (!strcmp(argv[i], "-s") && i + 1 < argc)
 			spins = number(argv[++i]);
 		else if (next < 3)
 			*numbers[next++] = number(argv[i]);
 	}
 	if (!threads || threads > UT_THREADS || !rounds) {
-		printf("threads [-a] [-s SPINS] [THREADS [ROUNDS [WORK]]]: 1 to %d threads\n",
+		printf("threads [-a] [-l] [-s SPINS] [THREADS [ROUNDS [WORK]]]: 1 to %d threads\n",
 		       UT_THREADS);
 		return 1;
 	}
@@ -106,9 +157,10 @@ int main(int argc, char **argv)
 	printf("%s every thread came to every barrier\n", good ? "ok" : "not ok");
 	printf("activations %s: %u million cycles, %u switches, %u taken, %u lost, %u yields, "
 	       "%u spins, %u sleeps\n",
-	       s.activations ? "on" : activations ? "not offered" : "off",
-	       (uint32_t)(ran >> 20), s.switches, s.taken, s.lost,
-	       s.yields, s.spins, s.sleeps);
+	       s.activations ? "on"
+	       : activations ? "not offered"
+			     : "off",
+	       (uint32_t)(ran >> 20), s.switches, s.taken, s.lost, s.yields, s.spins, s.sleeps);
 	if (s.activations)
 		show_processors();
 	return result || !check || !good;

@@ -9,16 +9,16 @@
  * On a virtual machine that is a pity.  A processor may be preempted while it runs a thread: that
  * thread, which may hold the lock that all others wait for, stands still for a time slice or more,
  * and the workers of the other processors, which could go on with it, find nobody ready.
- * With activations they can.  A worker that finds nobody ready asks the kernel for the registers of a
- * thread whose processor is preempted (SYS_TAKE), and continues it.  When that processor comes
+ * With activations they can.  A worker that finds nobody ready asks the kernel for the registers of
+ * a thread whose processor is preempted (SYS_TAKE), and continues it.  When that processor comes
  * back, its worker finds its thread gone and looks for another one: ut_restart().
  *
  * When is that allowed?  Not while this very file is at work: then the worker may hold the lock of
- * the queue, or be halfway from one stack to another.  All of it lies in one stretch of memory, from
- * ut_text to ut_text_end (uthread_switch.S, user.ld), so EIP tells; hence no function is called that
- * is elsewhere, and system calls are inline.  In that case the other processor is not deprived of
- * anything, but given ours (SYS_YIELDTO).  Anderson et al. let the preempted thread run on to the end
- * of its critical section, with the same result.
+ * the queue, or be halfway from one stack to another.  All of it lies in one stretch of memory,
+ * from ut_text to ut_text_end (uthread_switch.S, user.ld), so EIP tells; hence no function is
+ * called that is elsewhere, and system calls are inline.  In that case the other processor is not
+ * deprived of anything, but given ours (SYS_YIELDTO).  Anderson et al. let the preempted thread run
+ * on to the end of its critical section, with the same result.
  */
 #include "uthread.h"
 
@@ -41,7 +41,7 @@ struct uthread {
 };
 
 /* What is to be done with a thread after it has been left, on the stack of the worker. */
-enum after { WAITS, READY_AGAIN, ENDED };
+enum after { WAITS, READY_AGAIN, SPUN, ENDED };
 
 struct worker {
 	struct uthread *base;    /* its own stack */
@@ -63,13 +63,13 @@ static uint32_t idle_spins;
 /* The queue, and everything else that threads wait in. */
 static volatile uint32_t queue_lock; /* 1 + the number of the worker that has it */
 static struct uthread *first_ready, *last_ready;
-static volatile uint32_t left;     /* threads that have not ended */
-static volatile uint32_t news;     /* changes when a sleeper should look again */
+static volatile uint32_t left; /* threads that have not ended */
+static volatile uint32_t news; /* changes when a sleeper should look again */
 static volatile uint32_t sleepers;
 
-extern const char ut_text[], ut_text_end[];                        /* user.ld */
-void ut_switch(uint32_t *save_esp, uint32_t load_esp);             /* uthread_switch.S */
-void ut_continue(uint32_t *save_esp, const struct taken *regs);    /* the same */
+extern const char ut_text[], ut_text_end[];                     /* user.ld */
+void ut_switch(uint32_t *save_esp, uint32_t load_esp);          /* uthread_switch.S */
+void ut_continue(uint32_t *save_esp, const struct taken *regs); /* the same */
 void ut_restart(void) __attribute__((noreturn));
 void ut_first(void) __attribute__((noreturn));
 
@@ -174,7 +174,7 @@ static void see_off(struct worker *w)
 		lock_queue(w);
 		unlock = true;
 	}
-	if (w->after == READY_AGAIN)
+	if (w->after == READY_AGAIN || w->after == SPUN)
 		make_ready(t);
 	else if (w->after == ENDED)
 		now_left = --left;
@@ -244,7 +244,11 @@ static void work(struct worker *w) __attribute__((noreturn));
 static void work(struct worker *w)
 {
 	while (left) {
-		struct uthread *t = next_ready(w);
+		struct uthread *t = NULL;
+		if (w->after == SPUN && w->preempted && use_activations)
+			t = take(w);
+		if (!t)
+			t = next_ready(w);
 		if (!t)
 			t = find_something(w);
 		if (!t)
@@ -261,6 +265,7 @@ void ut_restart(void)
 {
 	struct worker *w = self()->worker;
 	w->current = NULL;
+	w->after = WAITS;
 	w->stats.lost++;
 	work(w);
 }
@@ -310,6 +315,11 @@ void ut_first(void)
 void ut_yield(void)
 {
 	leave(READY_AGAIN, false);
+}
+
+void ut_spun(void)
+{
+	leave(SPUN, false);
 }
 
 void ut_lock(struct ut_mutex *m)

@@ -47,6 +47,8 @@ bool ut_create(void (*fn)(uint32_t arg), uint32_t arg);
 int ut_run(bool activations, uint32_t spins, struct ut_stats *stats);
 
 void ut_yield(void);
+/* The same for who spins: what it waits for may be with a thread whose processor is preempted. */
+void ut_spun(void);
 void ut_lock(struct ut_mutex *m);
 void ut_unlock(struct ut_mutex *m);
 void ut_wait(struct ut_barrier *b);
