@@ -74,7 +74,7 @@ Test(irq_stats, json_has_all_paths_and_the_vectors_that_came)
 	o = irq_stats_json(&is_vm);
 	cr_assert(json_object_object_get_ex(o, "paths", &paths));
 	cr_assert(json_object_object_get_ex(o, "vectors", &vectors));
-	cr_expect_eq(json_object_array_length(paths), 4);
+	cr_expect_eq(json_object_array_length(paths), IRQ_PATHS);
 	cr_assert_eq(json_object_array_length(vectors), 1);
 	row = json_object_array_get_idx(vectors, 0);
 	cr_assert(json_object_object_get_ex(row, "vcpu", &val));

@@ -108,7 +108,8 @@ static struct script scripts[] = {
 	{ "script=hello;hello a bc", GOOD,
 	  "hello from process 2\nhello from process 3\nargument 1: a\nargument 2: bc\n" },
 	{ "script=help", GOOD,
-	  "programs: burn crash forktest hello kill lazy primes ps sh sleep spin stress\n" },
+	  "programs: burn crash forktest hello kill lazy primes ps sh sleep spin stress threads "
+	  "uptime\n" },
 	{ "script=primes 50;primes 100000", GOOD,
 	  "2 3 5 7 11 13 17 19 23 29 31 37 41 43 47 \n15 primes below 50, the last is 47\n"
 	  "9592 primes below 100000, the last is 99991\n" },
@@ -465,7 +466,7 @@ Test(minios_os, memory_runs_out_for_one_process_only, .timeout = 60)
 Test(minios_os, fork_survives_a_full_memory, .timeout = 60)
 {
 	static struct child c;
-	on_ringside(&c, "2", programs(), "script=! forktest;hello");
+	on_ringside(&c, "2176K", programs(), "script=! forktest;hello");
 	expect_end(&c, GOOD, " children, then error -12\nnot ok as many as there may be\n");
 	expect_end(&c, GOOD, "ok all memory came back\nhello from process");
 }

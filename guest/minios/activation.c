@@ -54,7 +54,7 @@ static bool offered(void)
 }
 
 /* The upcall comes to every processor, when it is resumed. */
-static bool start(void)
+static bool switch_on(void)
 {
 	lock_take(&activation_lock);
 	if (!on && offered()) {
@@ -215,7 +215,7 @@ void activation_enter(struct frame *f)
 
 int activation_register(const struct activate *a)
 {
-	if (!start())
+	if (!switch_on())
 		return ERR_ABSENT;
 	current->activate = *a;
 	/* There will be work for all of us. */
@@ -296,7 +296,7 @@ int activation_processor(unsigned number, struct processor_info *info)
 	struct sa_processor r;
 	if (number >= cpu_count)
 		return ERR_ARGUMENT;
-	if (!start() || !read_record(&cpus[number], &r))
+	if (!switch_on() || !read_record(&cpus[number], &r))
 		return ERR_ABSENT;
 	lock_take(&activation_lock);
 	drain();

@@ -1,24 +1,36 @@
 #!/bin/sh
 # User-level threads with and without scheduler activations; `make activations-demo` calls it.
-# The same work each time; cycles by the time-stamp counter, the median of RUNS (3).
+# The same work each time; cycles by the time-stamp counter, the median of RUNS (3).  With and
+# without take turns, so that what else the machine does hits both.
 set -eu
 runs=${RUNS:-3}
+files=$(mktemp -d)
+trap 'rm -rf "$files"' EXIT
 
-# cycles PCPUS SMP RIVALS ARGS: the median, in millions.  A wrong sum ends the demo.
-cycles() {
-	i=0
-	while [ $i -lt "$runs" ]; do
-		out=$("$PAIR" "$1" "$2" "$3" "$GUESTS/minios.elf" "$GUESTS/minios-programs.a" \
-			"run=threads $4") || [ $? = 33 ] || { echo "$out" >&2; exit 1; }
-		echo "$out" | sed -n 's/^activations .*: \([0-9]*\) million cycles.*/\1/p'
-		i=$((i + 1))
-	done | sort -n | sed -n "$(((runs + 1) / 2))p"
+# once PCPUS SMP RIVALS ARGS: cycles in millions.  A wrong sum ends the demo.
+once() {
+	status=0
+	out=$("$PAIR" "$1" "$2" "$3" "$GUESTS/minios.elf" "$GUESTS/minios-programs.a" \
+		"run=threads $4") || status=$?
+	case $status$out in
+	33*"ok sum of"*) echo "$out" | sed -n 's/^activations .*: \([0-9]*\) million cycles.*/\1/p' ;;
+	*) echo "status $status: $out" >&2; exit 1 ;;
+	esac
 }
 
-row() { # WHAT PCPUS SMP RIVALS ARGS
-	off=$(cycles "$2" "$3" "$4" "$5")
-	on=$(cycles "$2" "$3" "$4" "-a $5")
-	[ -n "$off" ] && [ -n "$on" ] || exit 1
+median() {
+	sort -n "$1" | sed -n "$(((runs + 1) / 2))p"
+}
+
+row() { # WAITING PCPUS SMP RIVALS ARGS
+	: >"$files/off"; : >"$files/on"
+	i=0
+	while [ $i -lt "$runs" ]; do
+		once "$2" "$3" "$4" "$5" >>"$files/off"
+		once "$2" "$3" "$4" "-a $5" >>"$files/on"
+		i=$((i + 1))
+	done
+	off=$(median "$files/off") on=$(median "$files/on")
 	printf '%-8s %5s %5s %6s %10s %10s %6s\n' "$1" "$2" "$3" "$4" "$off" "$on" \
 		"$(awk "BEGIN { printf \"%.1f\", $off / $on }")x"
 }
