@@ -204,7 +204,8 @@ void activations_event(struct activations *a, unsigned id, unsigned kind,
 
 /* ---- writing: under a->writing ---- */
 
-#define PUT(field, val) __atomic_store_n(&(field), (val), __ATOMIC_RELAXED)
+/* In this order: each release keeps the stores before it before it. */
+#define PUT(field, val) __atomic_store_n(&(field), (val), __ATOMIC_RELEASE)
 
 static void put_words(void *dst, const void *src, size_t size)
 {
@@ -220,7 +221,6 @@ static void put_processor(struct sa_processor *to, struct sa_processor *from, ui
 {
 	from->seq = seq + 1;
 	PUT(to->seq, seq + 1);
-	__atomic_thread_fence(__ATOMIC_RELEASE);
 	put_words(&to->state, &from->state, sizeof(*to) - offsetof(struct sa_processor, state));
 	__atomic_store_n(&to->seq, seq + 2, __ATOMIC_RELEASE);
 }
@@ -230,7 +230,6 @@ static void put_event(struct sa_page *page, const struct sa_event *e)
 	struct sa_event *to = &page->event[(e->seq - 1) % SA_EVENTS];
 
 	PUT(to->seq, 0);
-	__atomic_thread_fence(__ATOMIC_RELEASE);
 	put_words((uint32_t *)to + 1, (const uint32_t *)e + 1, sizeof(*to) - sizeof(uint32_t));
 	__atomic_store_n(&to->seq, e->seq, __ATOMIC_RELEASE);
 }
