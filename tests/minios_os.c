@@ -466,7 +466,7 @@ Test(minios_os, memory_runs_out_for_one_process_only, .timeout = 60)
 Test(minios_os, fork_survives_a_full_memory, .timeout = 60)
 {
 	static struct child c;
-	on_ringside(&c, "2176K", programs(), "script=! forktest;hello");
+	on_ringside(&c, "2112K", programs(), "script=! forktest;hello");
 	expect_end(&c, GOOD, " children, then error -12\nnot ok as many as there may be\n");
 	expect_end(&c, GOOD, "ok all memory came back\nhello from process");
 }

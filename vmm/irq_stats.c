@@ -10,11 +10,8 @@
 #include "vmm/vm.h"
 
 static const char *const path_names[IRQ_PATHS] = {
-	[IRQ_PATH_EXTERNAL] = "external",
-	[IRQ_PATH_SYSTEM] = "system",
-	[IRQ_PATH_IPI] = "ipi",
-	[IRQ_PATH_ASSIGNED] = "assigned",
-	[IRQ_PATH_UPCALL] = "upcall",
+	[IRQ_PATH_EXTERNAL] = "external", [IRQ_PATH_SYSTEM] = "system", [IRQ_PATH_IPI] = "ipi",
+	[IRQ_PATH_ASSIGNED] = "assigned", [IRQ_PATH_UPCALL] = "upcall",
 };
 
 const char *irq_path_name(enum irq_path path)

@@ -20,6 +20,7 @@ struct dispatch_vcpu {
 	struct sched_entity e;
 	struct vcpu *v;
 	struct dispatch_vm *dvm;
+	bool off;    /* has not been started */
 	bool idle;   /* blocked by SA_MSR_IDLE */
 	bool wanted; /* and to be woken up for SA_MSR_WANT */
 };
@@ -187,10 +188,12 @@ static void *clock_main(void *arg)
 
 static uint32_t sa_state(const struct dispatch_vcpu *dv)
 {
+	if (dv->off)
+		return SA_OFF;
 	switch (dv->e.state) {
 	case SCHED_RUNNING: return SA_RUNNING;
-	case SCHED_READY: return dv->v->wait_sipi ? SA_OFF : SA_READY;
-	case SCHED_BLOCKED: return dv->v->wait_sipi ? SA_OFF : dv->idle ? SA_IDLE : SA_IS_BLOCKED;
+	case SCHED_READY: return SA_READY;
+	case SCHED_BLOCKED: return dv->idle ? SA_IDLE : SA_IS_BLOCKED;
 	default: return SA_OFF;
 	}
 }
@@ -284,6 +287,7 @@ static void put_back(struct pcpu *p, struct dispatch_vcpu *dv, enum vcpu_stop wh
 	uint64_t now = now_ns();
 
 	p->running = NULL;
+	dv->off = v->wait_sipi;
 	switch (why) {
 	case VCPU_STOP_ENDED:
 		set_state(v, VCPU_READY);
@@ -332,6 +336,7 @@ static void run_vcpu(struct pcpu *p, struct dispatch_vcpu *dv)
 	v->cpu = p->cpu + 1;
 	v->spins = false;
 	v->yield_to = 0;
+	dv->off = v->wait_sipi && !(atomic_load(&v->ipi) & VCPU_SIPI);
 	atomic_store(&v->preempt, false);
 	set_state(v, VCPU_RUNNING);
 	note(dv, SA_RESUMED, now_ns());
@@ -427,6 +432,7 @@ static int set_up(struct dispatch_vm *dvm, const struct dispatch_params *p)
 
 		dv->v = vm->vcpu[dvm->live];
 		dv->dvm = dvm;
+		dv->off = dv->v->wait_sipi;
 		sched_entity_init(&dv->e, &dvm->group, dv);
 		if (p->affinity)
 			dv->e.hard = p->affinity;
