@@ -356,6 +356,20 @@ Test(activations, registering_again_begins_at_one)
 	cr_expect_eq(((struct sa_page *)vm_ptr(&ac_vm, 0x7000, PAGE_SIZE))->head, 1);
 }
 
+Test(activations, what_found_no_room_came_in_between_too)
+{
+	ac_on(AC_KINDS);
+	for (unsigned n = 1; n < SA_EVENTS; n++)
+		ac_event(0, SA_BLOCKED, SA_IS_BLOCKED, n);
+	ac_event(1, SA_PREEMPTED, SA_READY, 100);
+	ac_event(2, SA_UNBLOCKED, SA_READY, 101); /* no room */
+	ac_event(1, SA_RESUMED, SA_RUNNING, 102);
+	activations_publish(ac);
+	cr_expect_eq(ac_page()->head, SA_EVENTS + 2);
+	cr_expect_eq(ac_page()->elided, 0);
+	cr_expect_eq(ac_page()->upcalls, 1, "the resumed one is told all the same");
+}
+
 /* What the guest writes there is its own affair: nothing of it is read. */
 Test(activations, page_is_never_read)
 {

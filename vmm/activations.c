@@ -125,7 +125,9 @@ static bool elide(struct pending *p, unsigned id, unsigned kind)
 {
 	const struct sa_event *last = p->events ? &p->event[p->events - 1] : NULL;
 
-	if (kind != SA_RESUMED || !last || last->kind != SA_PREEMPTED || last->processor != id)
+	/* Nothing came in between, not even something that found no room. */
+	if (kind != SA_RESUMED || !last || last->seq != p->head || last->kind != SA_PREEMPTED ||
+	    last->processor != id)
 		return false;
 	p->events--;
 	p->head--;
