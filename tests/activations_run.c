@@ -153,11 +153,11 @@ Test(activations_run, another_machine_offers_nothing)
 {
 	static struct child c;
 
-	c = (struct child){ .argv = { "/usr/bin/qemu-system-i386", "-accel", "tcg", "-smp", "2",
-				      "-kernel", child_guest("minios"), "-initrd", programs(),
-				      "-append", "script=threads -a 4 10 1000;uptime", "-display",
-				      "none", "-serial", "stdio", "-no-reboot", "-device",
-				      "isa-debug-exit,iobase=0xf4,iosize=4", NULL },
+	c = (struct child){ .argv = { "/usr/bin/qemu-system-i386", "-accel", "tcg,thread=single",
+				      "-smp", "2", "-kernel", child_guest("minios"), "-initrd",
+				      programs(), "-append", "script=threads -a 4 10 1000;uptime",
+				      "-display", "none", "-serial", "stdio", "-no-reboot",
+				      "-device", "isa-debug-exit,iobase=0xf4,iosize=4", NULL },
 			    .seconds = 100 };
 	child_run(&c);
 	cr_assert_eq(c.status, GOOD, "status %d\n%s%s", c.status, c.out, c.err);

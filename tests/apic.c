@@ -37,7 +37,7 @@ static void run_qemu(struct compare_run *r, const char *lists)
 {
 	struct child qemu = { .argv = { QEMU,
 					"-accel",
-					"tcg",
+					"tcg,thread=single",
 					"-cpu",
 					"max,-x2apic",
 					"-m",

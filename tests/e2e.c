@@ -333,9 +333,10 @@ Test(e2e, other_processors_start_as_on_qemu, .timeout = 120)
 					 NULL } };
 	child_run(&ours);
 	cr_expect_eq(ours.status, 33, "%s%s", ours.out, ours.err);
-	theirs = (struct child){ .argv = { QEMU, "-accel", "tcg", "-smp", "4", "-kernel",
-					   child_guest("smp"), "-display", "none", "-no-reboot",
-					   "-device", "isa-debug-exit,iobase=0xf4,iosize=4", NULL },
+	theirs = (struct child){ .argv = { QEMU, "-accel", "tcg,thread=single", "-smp", "4",
+					   "-kernel", child_guest("smp"), "-display", "none",
+					   "-no-reboot", "-device",
+					   "isa-debug-exit,iobase=0xf4,iosize=4", NULL },
 				 .seconds = 60 };
 	child_run(&theirs);
 	cr_expect_eq(theirs.status, 33, "%s%s", theirs.out, theirs.err);

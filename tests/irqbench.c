@@ -136,10 +136,11 @@ Test(irqbench, the_same_on_qemu)
 {
 	static struct child c;
 
-	c = (struct child){ .argv = { "/usr/bin/qemu-system-i386", "-accel", "tcg", "-smp", "4",
-				      "-kernel", child_guest("irqbench"), "-append", "cpus=4 brief",
-				      "-display", "none", "-serial", "stdio", "-no-reboot",
-				      "-device", "isa-debug-exit,iobase=0xf4,iosize=4", NULL },
+	c = (struct child){ .argv = { "/usr/bin/qemu-system-i386", "-accel", "tcg,thread=single",
+				      "-smp", "4", "-kernel", child_guest("irqbench"), "-append",
+				      "cpus=4 brief", "-display", "none", "-serial", "stdio",
+				      "-no-reboot", "-device",
+				      "isa-debug-exit,iobase=0xf4,iosize=4", NULL },
 			    .seconds = 100 };
 	ib_run(&c);
 	ib_expect_all(&c);

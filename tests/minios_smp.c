@@ -45,7 +45,7 @@ static void run_on_qemu(struct child *c, unsigned smp, const char *args)
 	char count[8];
 	const char *argv[] = { QEMU,
 			       "-accel",
-			       "tcg",
+			       "tcg,thread=single",
 			       "-smp",
 			       count,
 			       "-kernel",

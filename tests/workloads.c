@@ -104,9 +104,9 @@ static void on_ringside(struct child *c, const struct workload *w, const char *e
 
 static void on_qemu(struct child *c, const struct workload *w)
 {
-	*c = (struct child){ .argv = { QEMU, "-accel", "tcg", "-smp", "2", "-kernel", image(w),
-				       "-append", count_of(w), "-display", "none", "-serial",
-				       "stdio", "-no-reboot", "-device",
+	*c = (struct child){ .argv = { QEMU, "-accel", "tcg,thread=single", "-smp", "2", "-kernel",
+				       image(w), "-append", count_of(w), "-display", "none",
+				       "-serial", "stdio", "-no-reboot", "-device",
 				       "isa-debug-exit,iobase=0xf4,iosize=4", NULL },
 			     .seconds = 60 };
 	child_run(c);

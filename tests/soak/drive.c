@@ -136,9 +136,9 @@ static void exec_qemu(const struct soak *s, const char *append)
 {
 	static const char exit_port[] = "isa-debug-exit,iobase=0xf4,iosize=4";
 
-	execlp("qemu-system-i386", "qemu-system-i386", "-accel", "tcg", "-smp", "4", "-display",
-	       "none", "-monitor", "none", "-serial", "stdio", "-device", exit_port, "-no-reboot",
-	       "-kernel", s->cfg->guest, "-append", append, (char *)NULL);
+	execlp("qemu-system-i386", "qemu-system-i386", "-accel", "tcg,thread=single", "-smp", "4",
+	       "-display", "none", "-monitor", "none", "-serial", "stdio", "-device", exit_port,
+	       "-no-reboot", "-kernel", s->cfg->guest, "-append", append, (char *)NULL);
 }
 
 static bool start(struct soak *s)
