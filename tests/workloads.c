@@ -41,7 +41,7 @@ static const struct workload {
 	{ "apic-eoi", 1000, { { "mmio", 1, 5 } }, 0, NULL },
 	{ "apic-tpr", 1000, { { "mmio", 2, 6 } }, 0, NULL },
 	{ "apic-icr", 500, { { "mmio", 2, 5 }, { "iret", 1, 0 }, { "cli", 0, 1 } }, 0x41, NULL },
-	{ "timer", 30, { { "mmio", 1, 8 }, { "iret", 1, 0 } }, 0x40, NULL },
+	{ "timer", 30, { { "mmio", 2, 6 }, { "iret", 1, 0 } }, 0x40, NULL },
 	{ "ipi", 50, { { "iret", 2, 0 } }, 0x42, NULL },
 	{ "syscall",
 	  1000,

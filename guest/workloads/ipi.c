@@ -2,7 +2,7 @@
 /* An interrupt to the second CPU, and its answer; both sleep between.  Needs two CPUs. */
 #include "runtime/workload.h"
 
-static volatile uint32_t pings, pongs, sum;
+static volatile uint32_t pings, pongs, sum, answered;
 
 HANDLER(on_ping, ping);
 __attribute__((used)) void ping(void)
@@ -23,8 +23,10 @@ __attribute__((used)) void pong(void)
 static void answer(void)
 {
 	LAPIC(ICR_HIGH) = 0;
-	for (;;)
+	for (;;) {
 		sti_hlt_cli();
+		answered = pings;
+	}
 }
 
 static uint32_t ipi(uint32_t n)
@@ -39,6 +41,8 @@ static uint32_t ipi(uint32_t n)
 		while (pongs != i)
 			sti_hlt_cli();
 	}
+	while (answered != n) /* it has left its last handler */
+		__asm__ volatile("pause");
 	return sum;
 }
 
