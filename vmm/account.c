@@ -156,6 +156,12 @@ void account_ready(struct account *a, uint64_t ns)
 		counter_add(&a->times.ready_ns, ns);
 }
 
+void account_mmio(struct account *a)
+{
+	if (a)
+		counter_add(&a->mmio, 1);
+}
+
 void account_handoff_switch(struct account *a)
 {
 	if (a)
@@ -212,6 +218,7 @@ int account_merge_counts(struct account *to, const struct account *from)
 	to->times.ready_ns += counter_read(&from->times.ready_ns);
 	to->handoff_switches += counter_read(&from->handoff_switches);
 	to->lookahead += counter_read(&from->lookahead);
+	to->mmio += counter_read(&from->mmio);
 	return err;
 }
 

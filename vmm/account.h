@@ -55,6 +55,8 @@ uint64_t account_lookaheads(const struct account *a);
 void account_blocked(struct account *a, uint64_t ns);
 /* Time it could have run, but another vCPU had its pCPU. */
 void account_ready(struct account *a, uint64_t ns);
+/* One access to where there is no RAM: what the devices see of an instruction. */
+void account_mmio(struct account *a);
 /* The engine changed the way in which VMM and guest take turns. */
 void account_handoff_switch(struct account *a);
 

@@ -532,6 +532,7 @@ static struct json_object *make_json(const struct vm *vm, bool live)
 			       !live && vm->engine_ops == &world_engine ? model_json(vm) : NULL);
 	add_num(o, "handoff_switches", sum->handoff_switches);
 	add_num(o, "lookahead", sum->lookahead);
+	add_num(o, "mmio_accesses", sum->mmio);
 	insn_cache_stats(&stats);
 	dec = json_object_new_object();
 	add_num(dec, "lookups", stats.lookups);

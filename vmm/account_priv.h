@@ -43,6 +43,7 @@ struct account {
 	uint64_t external[256]; /* by vector: from an interrupt controller */
 	struct account_times times;
 	uint64_t handoff_switches;
+	uint64_t mmio;      /* accesses to no RAM: an instruction can have several */
 	uint64_t lookahead; /* exits without a trap of their own */
 	struct model_counts *model;
 };

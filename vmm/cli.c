@@ -466,6 +466,9 @@ void cli_help(FILE *f)
 	      "Run a 32-bit x86 kernel as a deprivileged process: a trap-and-emulate hypervisor.\n"
 	      "\n"
 	      "  run IMAGE [OPTION...]       boot a Multiboot kernel (ringside run --help)\n"
+	      "  compare IMAGE [--json FILE] [--html FILE] [--repeat N] [-- OPTION...]\n"
+	      "                              run it on both engines: traps, KVM's exits, "
+	      "hardware's\n"
 	      "  host CONFIG                 run the virtual machines of a file (ringside host "
 	      "--help)\n"
 	      "  ctl COMMAND [VM]            list, start, stop, pause, attach to, ... what a host "
@@ -479,6 +482,6 @@ void cli_help(FILE *f)
 	      "  version                     print the version\n"
 	      "  help [run]                  print this text, or that of run\n"
 	      "\n"
-	      "Exit status: 0; of run, see its help; 2 bad input or usage.\n",
+	      "Exit status: 0; of run and compare, see their help; 2 bad input or usage.\n",
 	      f);
 }

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "vmm/cli.h"
+#include "vmm/compare/compare.h"
 #include "vmm/console.h"
 #include "vmm/host/host_cmd.h"
 #include "vmm/instance.h"
@@ -236,6 +237,11 @@ static int cmd_run(int argc, char **argv)
 	return status;
 }
 
+static int cmd_compare(int argc, char **argv)
+{
+	return compare_main(argc, argv, run_session);
+}
+
 static int cmd_version(int argc, char **argv)
 {
 	if (argc > 1)
@@ -279,24 +285,24 @@ static const struct command {
 	const char *name;
 	int (*main)(int argc, char **argv);
 } commands[] = {
-	{ "run", cmd_run },      { "host", host_main },      { "ctl", ctl_main },
-	{ "top", top_main },     { "scan", scan_main },      { "table", cmd_table },
-	{ "cpuid", cpuid_main }, { "version", cmd_version }, { "--version", cmd_version },
-	{ "-V", cmd_version },   { "help", cmd_help },       { "--help", cmd_help },
-	{ "-h", cmd_help },
+	{ "run", cmd_run },           { "host", host_main },   { "ctl", ctl_main },
+	{ "top", top_main },          { "scan", scan_main },   { "table", cmd_table },
+	{ "compare", cmd_compare },   { "cpuid", cpuid_main }, { "version", cmd_version },
+	{ "--version", cmd_version }, { "-V", cmd_version },   { "help", cmd_help },
+	{ "--help", cmd_help },       { "-h", cmd_help },
 };
 
 int main(int argc, char **argv)
 {
 	if (argc < 2)
-		return complain(
-			STATUS_INPUT,
-			"what to do? run, host, ctl, top, scan, table, cpuid, version or help");
+		return complain(STATUS_INPUT, "what to do? run, compare, host, ctl, top, scan, "
+					      "table, cpuid, version or help");
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (!strcmp(argv[1], commands[i].name))
 			return commands[i].main(argc - 1, argv + 1);
 	return complain(STATUS_INPUT,
-			"no command %s: there are run, host, ctl, top, scan, table, cpuid, version "
+			"no command %s: there are run, compare, host, ctl, top, scan, table, "
+			"cpuid, version "
 			"and help",
 			argv[1]);
 }

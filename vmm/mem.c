@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "vmm/account.h"
 #include "vmm/code.h"
 #include "vmm/bus.h"
 #include "vmm/machine.h"
@@ -45,6 +46,7 @@ static int check(struct vcpu *v, gva_t gva, unsigned access, uint32_t *pfec)
 
 static uint32_t mmio_read(struct vcpu *v, gpa_t gpa, unsigned width)
 {
+	account_mmio(v->account);
 	if (v->vm->machine)
 		return machine_mmio_read(v->vm, v, gpa, width);
 	return bus_read(&v->vm->mmio, gpa, width);
@@ -52,6 +54,7 @@ static uint32_t mmio_read(struct vcpu *v, gpa_t gpa, unsigned width)
 
 static void mmio_write(struct vcpu *v, gpa_t gpa, unsigned width, uint32_t val)
 {
+	account_mmio(v->account);
 	if (v->vm->machine)
 		machine_mmio_write(v->vm, v, gpa, width, val);
 	else
