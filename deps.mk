@@ -11,4 +11,5 @@ DEPS := \
   libncurses-dev     /usr/include/ncurses.h \
   qemu-system-x86    /usr/bin/qemu-system-i386 \
   clang-format       /usr/bin/clang-format \
-  cppcheck           /usr/bin/cppcheck
+  cppcheck           /usr/bin/cppcheck \
+  chromium           /usr/bin/chromium

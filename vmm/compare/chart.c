@@ -55,8 +55,10 @@ static void put_bars(const struct bar *b, size_t n, FILE *f)
 
 	for (size_t i = 0; i < n; i++)
 		longest = b[i].max > longest ? b[i].max : longest;
+	fputs("<div class=\"bars\">\n", f);
 	for (size_t i = 0; i < n; i++)
 		put_bar(&b[i], longest, f);
+	fputs("</div>\n", f);
 }
 
 static struct bar stat_bar(const char *label, const char *class, struct json_object *stat)
@@ -86,7 +88,7 @@ static size_t bars_of(struct json_object *report, struct json_object *world,
 
 	out[n++] = stat_bar("world", "world", world);
 	if (kvm)
-		out[n++] = stat_bar("KVM, measured", "kvm", kvm);
+		out[n++] = stat_bar("KVM", "kvm", kvm);
 	for (size_t i = 0; i < js_len(configs) && n < 8; i++) {
 		struct json_object *c = json_object_array_get_idx(configs, i);
 
@@ -104,7 +106,8 @@ static void put_totals(struct json_object *report, FILE *f)
 
 	fputs("<section><h2>All exits</h2>\n", f);
 	put_bars(bars, n, f);
-	fputs("<p class=\"note\">Solid: certain; pale: possible. KVM's are its returns to this "
+	fputs("<p class=\"note\">Solid: certain; pale: possible. KVM's, measured, are its returns "
+	      "to this "
 	      "program; what the kernel handles itself is not among them.</p></section>\n",
 	      f);
 }
@@ -149,7 +152,7 @@ static void put_split(const char *name, struct json_object *ns, FILE *f)
 	for (size_t i = 0; i < 4; i++)
 		total += js_num(ns, parts[i].key);
 	fprintf(f,
-		"<div class=\"bar\"><span>%s</span><svg viewBox=\"0 0 %d 10\" "
+		"<div class=\"bars\"><div class=\"bar\"><span>%s</span><svg viewBox=\"0 0 %d 10\" "
 		"preserveAspectRatio=\"none\" aria-hidden=\"true\">",
 		name, BAR_LEN);
 	for (size_t i = 0; i < 4; i++) {
@@ -163,7 +166,8 @@ static void put_split(const char *name, struct json_object *ns, FILE *f)
 			i, at, len);
 		at += len;
 	}
-	fprintf(f, "</svg><span>%.1f ms</span></div>\n<p class=\"legend\">", (double)total / 1e6);
+	fprintf(f, "</svg><span>%.1f ms</span></div></div>\n<p class=\"legend\">",
+		(double)total / 1e6);
 	for (size_t i = 0; i < 4; i++)
 		fprintf(f,
 			"<span><svg viewBox=\"0 0 10 10\" aria-hidden=\"true\"><rect "

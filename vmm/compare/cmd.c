@@ -122,6 +122,8 @@ static int check_run(struct command *c, bool engine_given)
 			    : o->assigns    ? "--assign"
 					    : NULL;
 
+	if (c->o->json && c->o->html && !strcmp(c->o->json, "-") && !strcmp(c->o->html, "-"))
+		return refuse(c, "--json and --html cannot both go to standard output");
 	if (which)
 		return refuse(c,
 			      "%s cannot be used here: both engines run the guest, one after the "
@@ -199,7 +201,7 @@ static int run_engine(struct compare *c, unsigned which, compare_session *sessio
 	while (e->runs < c->opt->repeat) {
 		struct compare_run *r = &e->run[e->runs];
 
-		res = compare_run(c->opt, ops[which], session, r, err, size);
+		res = compare_once(c->opt, ops[which], session, r, err, size);
 		e->runs++;
 		if (res < 0)
 			return STATUS_HOST;
@@ -215,20 +217,28 @@ static int run_engine(struct compare *c, unsigned which, compare_session *sessio
 
 /* ---- results ---- */
 
-static int write_file(const char *path, void (*print)(struct json_object *, FILE *),
-		      struct json_object *report)
+/* A file that cannot be written is better known before the guest runs. */
+static int open_output(const char *path, FILE **f, char *err, size_t size)
 {
-	bool standard = path && !strcmp(path, "-");
-	FILE *f = standard ? stdout : path ? fopen(path, "we") : NULL;
+	*f = !path ? NULL : !strcmp(path, "-") ? stdout : fopen(path, "we");
+	if (!path || *f)
+		return STATUS_OK;
+	snprintf(err, size, "cannot write %s: %s", path, strerror(errno));
+	return STATUS_INPUT;
+}
+
+/* Closes @f; NULL: nothing to write. */
+static int write_output(FILE *f, const char *path, void (*print)(struct json_object *, FILE *),
+			struct json_object *report)
+{
 	bool bad;
 
-	if (!path)
+	if (!f)
 		return STATUS_OK;
 	errno = 0;
-	if (f)
-		print(report, f);
-	bad = !f || fflush(f) || ferror(f);
-	if (f && !standard && fclose(f))
+	print(report, f);
+	bad = fflush(f) || ferror(f);
+	if (f != stdout && fclose(f))
 		bad = true;
 	if (bad)
 		fprintf(stderr, "ringside: host: cannot write %s: %s\n", path,
@@ -256,22 +266,43 @@ static int guest_status(const struct compare *c)
 	return compare_run_ended(b) && a->status == b->status ? STATUS_OK : STATUS_GUEST;
 }
 
-static int show(const struct compare *c)
+static int show(const struct compare *c, FILE *json, FILE *html)
 {
 	const struct compare_options *o = c->opt;
-	bool quiet = (o->json && !strcmp(o->json, "-")) || (o->html && !strcmp(o->html, "-"));
 	struct json_object *report = compare_report(c);
-	int status = guest_status(c), res;
+	int status = guest_status(c), res = 0;
 
-	if (!quiet) {
-		res = write_file("-", compare_print_text, report);
-		status = res ? res : status;
-	}
-	res = write_file(o->json, print_json, report);
+	if (json != stdout && html != stdout)
+		res = write_output(stdout, "the report", compare_print_text, report);
 	status = res ? res : status;
-	res = write_file(o->html, compare_print_html, report);
+	res = write_output(json, o->json, print_json, report);
+	status = res ? res : status;
+	res = write_output(html, o->html, compare_print_html, report);
 	status = res ? res : status;
 	json_object_put(report);
+	return status;
+}
+
+/* Without a guest there is nothing to compare: the engine world says what is wrong. */
+static int check_world(const struct compare *c, char *err, size_t size)
+{
+	const struct compare_engine *w = &c->engine[COMPARE_WORLD];
+	const struct compare_run *r = &w->run[w->shown];
+
+	if (compare_run_started(r))
+		return STATUS_OK;
+	snprintf(err, size, "%s", *r->why ? r->why : "host: the guest did not begin");
+	return r->status ? r->status : STATUS_HOST;
+}
+
+static int run_both(struct compare *c, compare_session *session, char *err, size_t size)
+{
+	int status = run_engine(c, COMPARE_WORLD, session, err, size);
+
+	if (!status)
+		status = check_world(c, err, size);
+	if (!status)
+		status = run_engine(c, COMPARE_KVM, session, err, size);
 	return status;
 }
 
@@ -279,22 +310,21 @@ static int compare(const struct compare_options *o, compare_session *session, ch
 		   size_t size)
 {
 	struct compare c = { .opt = o };
-	const struct compare_run *first;
-	int status = run_engine(&c, COMPARE_WORLD, session, err, size);
+	FILE *json = NULL, *html = NULL;
+	int status = open_output(o->json, &json, err, size);
 
+	if (!status)
+		status = open_output(o->html, &html, err, size);
+	if (!status)
+		status = run_both(&c, session, err, size);
 	if (!status) {
-		first = &c.engine[COMPARE_WORLD].run[c.engine[COMPARE_WORLD].shown];
-		/* Without a guest there is nothing to compare: it says itself what is wrong. */
-		if (!compare_run_started(first)) {
-			status = first->status ? first->status : STATUS_HOST;
-			snprintf(err, size, "%s",
-				 *first->why ? first->why : "host: the guest did not begin");
-		}
+		status = show(&c, json, html); /* closes both */
+	} else {
+		if (json && json != stdout)
+			fclose(json);
+		if (html && html != stdout)
+			fclose(html);
 	}
-	if (!status)
-		status = run_engine(&c, COMPARE_KVM, session, err, size);
-	if (!status)
-		status = show(&c);
 	for (unsigned i = 0; i < COMPARE_ENGINES; i++) {
 		for (unsigned r = 0; r < c.engine[i].runs; r++)
 			compare_run_free(&c.engine[i].run[r]);

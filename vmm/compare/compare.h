@@ -7,8 +7,9 @@
  *   count.c    the guest's instructions, where the CPU counts them
  *   report.c   from the accounts of the runs to one JSON object, the report
  *   rows.c     its rows, cause by cause
+ *   agree.c    the model against the measurement
  *   facts.c    the machine that it was measured on
- *   text.c     the report in the terminal
+ *   text.c     the report in the terminal; words in why.c
  *   html.c     the report as a page; charts in chart.c
  *
  * The text and the page are made from the JSON object alone, so all three say the same.
@@ -54,8 +55,8 @@ struct compare_run {
  * Run the guest of @o on @engine, in a child process, with no console input.  Returns 0 and *@r,
  * to be freed with compare_run_free() in any case, or -errno with a sentence in @err.
  */
-int compare_run(const struct compare_options *o, const struct engine_ops *engine,
-		compare_session *session, struct compare_run *r, char *err, size_t size);
+int compare_once(const struct compare_options *o, const struct engine_ops *engine,
+		 compare_session *session, struct compare_run *r, char *err, size_t size);
 void compare_run_free(struct compare_run *r);
 
 /* The guest came to an end of its own, or ran out of the time that it was given. */
@@ -114,7 +115,16 @@ uint64_t compare_cause(const struct compare_run *r, const char *cause);
 /* The account that is shown of @e; NULL if there is none. */
 struct json_object *compare_account(const struct compare_engine *e);
 
+/* Expected and measured exits to user space: a list. */
+struct json_object *compare_agreement(const struct compare *c);
+/* Is it of a KVM that interprets (kvm_pvm)? */
+bool compare_is_software(struct json_object *account);
+
 void compare_print_text(struct json_object *report, FILE *f);
+/* What the differences come from: a line for each reason. */
+void compare_print_reasons(struct json_object *report, FILE *f);
+/* @text into a line in which @column bytes are already, broken at blanks, and a newline. */
+void compare_put_wrapped(const char *text, int column, FILE *f);
 void compare_print_html(struct json_object *report, FILE *f);
 /* The charts of the page. */
 void compare_print_charts(struct json_object *report, FILE *f);

@@ -30,14 +30,15 @@ static const char style[] =
 	"--line:#313941;--panel:#171c22;--track:#252c34;--world:#e8894f;--kvm:#6aa5ff;"
 	"--model:#57c27b;--p0:#57c27b;--p1:#e8894f;--p2:#b794f6;--p3:#68727d}}\n"
 	"*{box-sizing:border-box}\n"
-	"body{margin:0 auto;padding:1rem;max-width:72rem;background:var(--bg);color:var(--fg);"
+	"body{margin:0 auto;padding:1rem;max-width:80rem;background:var(--bg);color:var(--fg);"
 	"font:16px/1.45 system-ui,sans-serif;overflow-wrap:anywhere}\n"
 	"h1{font-size:1.5rem;line-height:1.2;margin:.2em 0 .5em}h2{font-size:1.15rem;margin:1.8em "
 	"0 .5em}"
 	"h3{font-size:1rem;margin:0 0 .3em;font-family:ui-monospace,monospace}\n"
 	"p{margin:.4em 0}ul{padding-left:1.2em}.note{color:var(--soft);font-size:.9rem}\n"
-	".bar{display:grid;grid-template-columns:7.5rem minmax(0,1fr) minmax(4rem,auto);gap:.6rem;"
-	"align-items:center;font-size:.9rem;margin:.15rem 0}\n"
+	".bars{display:grid;grid-template-columns:minmax(4.5rem,max-content) minmax(0,1fr) "
+	"minmax(3rem,max-content);gap:.15rem .6rem;align-items:center;font-size:.9rem}"
+	".bar{display:contents}\n"
 	".bar "
 	"span:last-child{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}\n"
 	".bar svg{width:100%;height:.9rem;display:block}\n"
@@ -54,22 +55,21 @@ static const char style[] =
 	"font-variant-numeric:tabular-nums}\n"
 	".scroll{overflow:auto;max-height:85vh;border:1px solid var(--line);border-radius:.5rem}\n"
 	"table{border-collapse:separate;border-spacing:0;font-size:.9rem;min-width:100%}"
-	"th,td{padding:.35rem .6rem;text-align:right;border-bottom:1px solid var(--line);"
+	"th,td{padding:.35rem .5rem;text-align:right;border-bottom:1px solid var(--line);"
 	"white-space:nowrap;font-variant-numeric:tabular-nums;overflow-wrap:normal;vertical-align:"
 	"top}\n"
 	"thead th{position:sticky;top:0;background:var(--panel);z-index:2}"
-	"th:first-child{position:sticky;left:0;text-align:left;background:var(--panel);z-index:1}"
+	"th:first-child{position:sticky;left:0;max-width:10rem;white-space:normal;text-align:left;"
+	"background:var(--panel);z-index:1}"
 	"thead th:first-child{z-index:3}tbody "
 	"th{font-family:ui-monospace,monospace;font-weight:400}\n"
-	"td.why,th.why{text-align:left;white-space:normal;min-width:24rem}"
+	"td.why,th.why{text-align:left;white-space:normal;min-width:19rem}"
 	"tfoot td,tfoot th{font-weight:600;border-bottom:0}\n"
 	"td.no{color:#d1242f;font-weight:600}.varies::before{content:\"~\"}\n"
 	"dl{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:.15rem 1rem;margin:0}"
 	"dt{color:var(--soft)}dd{margin:0}\n"
-	"@media(max-width:32rem){body{padding:.7rem}.bar{grid-template-columns:6.2rem "
-	"minmax(0,1fr) "
-	"minmax(3.5rem,auto);font-size:.82rem}td.why,th.why{min-width:16rem}"
-	"th:first-child{max-width:9rem;white-space:normal}dl{grid-template-columns:1fr}"
+	"@media(max-width:32rem){body{padding:.7rem}.bars{font-size:.82rem}"
+	"td.why,th.why{min-width:16rem}th:first-child{max-width:8rem}dl{grid-template-columns:1fr}"
 	"dd{margin-bottom:.4rem}}\n";
 
 /* ---- pieces ---- */
@@ -234,7 +234,7 @@ static void put_agreement(struct json_object *report, FILE *f)
 		struct json_object *o = json_object_array_get_idx(list, i), *yes = js(o, "agree");
 		uint64_t min = js_num(o, "min"), max = js_num(o, "max");
 		uint64_t lo = js_num(o, "measured_min"), hi = js_num(o, "measured_max");
-		bool no = yes && !json_object_get_boolean(yes);
+		bool no = !json_object_get_boolean(yes);
 
 		fprintf(f, "<tr><th scope=\"row\">%s</th><td>%" PRIu64, js_str(o, "what"), min);
 		if (max != min)

@@ -29,8 +29,8 @@ struct result {
 };
 
 struct capture {
-	int out[2], err[2]; /* pipes */
-	int stats;          /* a memfd */
+	int in[2], out[2], err[2]; /* pipes */
+	int stats;                 /* a memfd */
 	struct result *result;
 	char words[WORDS_MAX];
 	size_t words_len;
@@ -45,11 +45,12 @@ static void close_end(int *fd)
 
 static int capture_open(struct capture *c)
 {
-	c->out[0] = c->out[1] = c->err[0] = c->err[1] = -1;
+	c->in[0] = c->in[1] = c->out[0] = c->out[1] = c->err[0] = c->err[1] = -1;
 	c->words_len = 0;
 	c->result = MAP_FAILED;
 	c->stats = memfd_create("ringside-account", MFD_CLOEXEC);
-	if (c->stats < 0 || pipe2(c->out, O_CLOEXEC) < 0 || pipe2(c->err, O_CLOEXEC) < 0)
+	if (c->stats < 0 || pipe2(c->in, O_CLOEXEC) < 0 || pipe2(c->out, O_CLOEXEC) < 0 ||
+	    pipe2(c->err, O_CLOEXEC) < 0)
 		return -errno;
 	c->result = mmap(NULL, sizeof(*c->result), PROT_READ | PROT_WRITE,
 			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -59,6 +60,7 @@ static int capture_open(struct capture *c)
 static void capture_close(struct capture *c)
 {
 	for (int i = 0; i < 2; i++) {
+		close_end(&c->in[i]);
 		close_end(&c->out[i]);
 		close_end(&c->err[i]);
 	}
@@ -72,13 +74,14 @@ static void capture_close(struct capture *c)
 static _Noreturn void child(const struct compare_options *o, const struct engine_ops *engine,
 			    compare_session *session, struct capture *c)
 {
-	int null = open("/dev/null", O_RDONLY | O_CLOEXEC), status;
 	struct run_options opt = o->run;
 	struct compare_count count;
 	char path[64];
+	int status;
 
+	close_end(&c->in[1]); /* nobody types */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(c->out[1], STDOUT_FILENO) < 0 ||
+	if (dup2(c->in[0], STDIN_FILENO) < 0 || dup2(c->out[1], STDOUT_FILENO) < 0 ||
 	    dup2(c->err[1], STDERR_FILENO) < 0)
 		_exit(STATUS_HOST);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", c->stats);
@@ -232,6 +235,7 @@ static int run(const struct compare_options *o, const struct engine_ops *engine,
 		return -errno;
 	if (!pid)
 		child(o, engine, session, c);
+	close_end(&c->in[1]);
 	close_end(&c->out[1]);
 	close_end(&c->err[1]);
 	pidfd = pidfd_open(pid, 0);
@@ -247,8 +251,8 @@ static int run(const struct compare_options *o, const struct engine_ops *engine,
 	return 0;
 }
 
-int compare_run(const struct compare_options *o, const struct engine_ops *engine,
-		compare_session *session, struct compare_run *r, char *err, size_t size)
+int compare_once(const struct compare_options *o, const struct engine_ops *engine,
+		 compare_session *session, struct compare_run *r, char *err, size_t size)
 {
 	struct capture c;
 	int res;

@@ -9,8 +9,6 @@
 #define CELL     48
 #define COLUMNS  10
 #define ROWS_MAX 1024 /* a guest can make 256 kinds of int n, and more */
-#define LINE_LEN 104
-#define INDENT   "      "
 
 /* ---- tables whose columns are as wide as they must be ---- */
 
@@ -145,126 +143,6 @@ static void print_causes(struct json_object *report, FILE *f)
 	table_end(&t, f);
 }
 
-/* ---- words ---- */
-
-/* @text after what is in the line already, broken at blanks. */
-static void put_wrapped(const char *text, int column, FILE *f)
-{
-	bool first = true;
-
-	while (*text) {
-		int len = (int)strcspn(text, " ");
-
-		if (!first && column + 1 + len > LINE_LEN)
-			column = fprintf(f, "\n" INDENT) - 1;
-		else if (!first)
-			column += fprintf(f, " ");
-		column += fprintf(f, "%.*s", len, text);
-		text += len + strspn(text + len, " ");
-		first = false;
-	}
-	fputc('\n', f);
-}
-
-/* "out", or "mov to cr (CR3)" where a cause is several events */
-static void event_name(struct json_object *row, struct json_object *event, char *buf, size_t size)
-{
-	if (js_len(js(row, "events")) > 1)
-		snprintf(buf, size, "%s (%s)", js_str(row, "name"), js_str(event, "event"));
-	else
-		snprintf(buf, size, "%s", js_str(row, "name"));
-}
-
-static void phrase_of(struct json_object *event, char *buf, size_t size)
-{
-	const char *vtx = js_str(event, "vtx_why"), *svm = js_str(event, "svm_why");
-
-	if (strcmp(vtx, svm) != 0)
-		snprintf(buf, size, "VT-x: %s; SVM: %s", vtx, svm);
-	else
-		snprintf(buf, size, "%s", vtx);
-}
-
-/* Does hardware differ from the engine world in any configuration? */
-static bool differs(struct json_object *row, struct json_object *event)
-{
-	uint64_t count = js_true(row, "exit") ? js_num(event, "count") : 0;
-
-	json_object_object_foreach(js(event, "exits"), config, range)
-	{
-		struct json_object *max = json_object_array_get_idx(range, 1);
-
-		(void)config;
-		if (json_object_get_uint64(json_object_array_get_idx(range, 0)) != count || !max ||
-		    json_object_get_uint64(max) != count)
-			return true;
-	}
-	return false;
-}
-
-struct reason {
-	char phrase[512];
-	char names[2048];
-};
-
-static void add_reason(struct reason *all, unsigned *n, unsigned max, const char *phrase,
-		       const char *name)
-{
-	unsigned i = 0;
-	size_t used;
-
-	while (i < *n && strcmp(all[i].phrase, phrase) != 0)
-		i++;
-	if (i == max)
-		return;
-	if (i == *n) {
-		(*n)++;
-		snprintf(all[i].phrase, sizeof(all[i].phrase), "%s", phrase);
-	}
-	used = strlen(all[i].names);
-	snprintf(all[i].names + used, sizeof(all[i].names) - used, "%s%s", used ? ", " : "", name);
-}
-
-/* Many causes have one reason: a line for each reason. */
-static void print_reasons(struct json_object *report, FILE *f)
-{
-	enum { MAX = 128 };
-	struct reason *all = calloc(MAX, sizeof(*all));
-	struct json_object *rows = js(report, "rows");
-	unsigned n = 0;
-
-	for (size_t i = 0; all && i < js_len(rows); i++) {
-		struct json_object *row = json_object_array_get_idx(rows, i);
-		struct json_object *events = js(row, "events");
-		char name[128], phrase[512];
-
-		for (size_t k = 0; k < js_len(events); k++) {
-			struct json_object *e = json_object_array_get_idx(events, k);
-
-			if (!differs(row, e))
-				continue;
-			event_name(row, e, name, sizeof(name));
-			phrase_of(e, phrase, sizeof(phrase));
-			add_reason(all, &n, MAX, phrase, name);
-		}
-		if (js(row, "kvm_why")) {
-			snprintf(name, sizeof(name), "%s, on kvm", js_str(row, "name"));
-			add_reason(all, &n, MAX, js_str(row, "kvm_why"), name);
-		}
-	}
-	if (n)
-		fputs("what the differences come from\n", f);
-	for (unsigned i = 0; i < n; i++) {
-		int column = fprintf(f, "  ");
-		char *text = NULL;
-
-		if (asprintf(&text, "%s: %s", all[i].names, all[i].phrase) >= 0)
-			put_wrapped(text, column, f);
-		free(text);
-	}
-	free(all);
-}
-
 /* ---- the other tables ---- */
 
 static void print_agreement(struct json_object *report, FILE *f)
@@ -288,13 +166,13 @@ static void print_agreement(struct json_object *report, FILE *f)
 		table_set(&t, 1, between(js_num(o, "min"), js_num(o, "max"), buf));
 		table_set(&t, 2,
 			  between(js_num(o, "measured_min"), js_num(o, "measured_max"), buf));
-		table_set(&t, 3, !yes ? "-" : json_object_get_boolean(yes) ? "yes" : "no");
+		table_set(&t, 3, json_object_get_boolean(yes) ? "yes" : "no");
 	}
 	table_end(&t, f);
 	for (size_t i = 0; i < js_len(list); i++) {
 		struct json_object *o = json_object_array_get_idx(list, i), *yes = js(o, "agree");
 
-		if (!yes || !json_object_get_boolean(yes))
+		if (!json_object_get_boolean(yes))
 			fprintf(f, "    %s: %s\n", js_str(o, "what"), js_str(o, "rule"));
 	}
 }
@@ -359,7 +237,7 @@ static void print_counters(struct json_object *report, FILE *f)
 		"KVM's own counters (module %s): exits are all of the hardware, those the kernel "
 		"handled too\n  ",
 		js_str(kvm, "module"));
-	put_wrapped(text, 2, f);
+	compare_put_wrapped(text, 2, f);
 	free(text);
 }
 
@@ -439,7 +317,7 @@ static void print_unseen(struct json_object *report, FILE *f)
 
 		if (asprintf(&text, "%s: %s", js_str(o, "what"), js_str(o, "why")) >= 0) {
 			fputs("  ", f);
-			put_wrapped(text, 2, f);
+			compare_put_wrapped(text, 2, f);
 		}
 		free(text);
 	}
@@ -450,7 +328,7 @@ void compare_print_text(struct json_object *report, FILE *f)
 	print_head(report, f);
 	print_causes(report, f);
 	print_spread(report, f);
-	print_reasons(report, f);
+	compare_print_reasons(report, f);
 	print_agreement(report, f);
 	print_times(report, f);
 	print_counters(report, f);
