@@ -249,3 +249,36 @@ Test(compare_cmd, bad_usage_is_refused_before_anything_runs)
 	REFUSED("cannot write /nonexistent/x", image, "--json=/nonexistent/x");
 	REFUSED("cannot be opened", "/nonexistent/image");
 }
+
+/* Each option of the help, and each key of the JSON, where a user looks for them. */
+Test(compare_cmd, options_and_keys_are_documented)
+{
+	static const char *const options[] = { "json", "html", "repeat" };
+	struct json_object *o = compare_guest("exits", NULL, NULL, STATUS_OK);
+	static char man[1 << 18], readme[1 << 18];
+	FILE *f = fopen("docs/ringside.1", "r"), *g = fopen("README.md", "r");
+	char want[64];
+
+	cr_assert(f && g);
+	cr_assert_lt(fread(man, 1, sizeof(man) - 1, f), sizeof(man) - 1);
+	cr_assert_lt(fread(readme, 1, sizeof(readme) - 1, g), sizeof(readme) - 1);
+	fclose(f);
+	fclose(g);
+	json_object_object_foreach(o, key, value)
+	{
+		(void)value;
+		snprintf(want, sizeof(want), "%s", key);
+		cr_expect_not_null(strstr(strstr(man, ".SH COMPARING"), want), "key %s", key);
+	}
+	compare_child = (struct child){ .argv = { child_ringside(), "compare", "--help" } };
+	child_run(&compare_child);
+	for (unsigned i = 0; i < 3; i++) {
+		snprintf(want, sizeof(want), "--%s=", options[i]);
+		cr_expect_not_null(strstr(compare_child.out, want), "%s", compare_child.out);
+		snprintf(want, sizeof(want), "--%s ", options[i]);
+		cr_expect_not_null(strstr(readme, want), "README: %s", want);
+		snprintf(want, sizeof(want), "\\-\\-%s", options[i]);
+		cr_expect_not_null(strstr(man, want), "manual: %s", want);
+	}
+	json_object_put(o);
+}
