@@ -69,7 +69,9 @@ static const char style[] =
 	"dl{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:.15rem 1rem;margin:0}"
 	"dt{color:var(--soft)}dd{margin:0}\n"
 	"@media(max-width:32rem){body{padding:.7rem}.bars{font-size:.82rem}"
-	"td.why,th.why{min-width:16rem}th:first-child{max-width:8rem}dl{grid-template-columns:1fr}"
+	"td.why,th.why{min-width:17rem}td.why "
+	"div{max-height:4.4em;overflow-y:auto}th:first-child{max-width:8rem}dl{grid-template-"
+	"columns:1fr}"
 	"dd{margin-bottom:.4rem}}\n";
 
 /* ---- pieces ---- */
@@ -138,7 +140,7 @@ static void put_why(struct json_object *row, FILE *f)
 {
 	struct json_object *events = js(row, "events");
 
-	fputs("<td class=\"why\">", f);
+	fputs("<td class=\"why\"><div tabindex=\"0\">", f);
 	for (size_t i = 0; i < js_len(events); i++) {
 		struct json_object *e = json_object_array_get_idx(events, i);
 		const char *vtx = js_str(e, "vtx_why"), *svm = js_str(e, "svm_why");
@@ -162,7 +164,7 @@ static void put_why(struct json_object *row, FILE *f)
 		fputs(js_len(events) ? "<br>KVM: " : "", f);
 		compare_put_html(js_str(row, "kvm_why"), f);
 	}
-	fputs("</td>", f);
+	fputs("</div></td>", f);
 }
 
 static void put_row(struct json_object *report, struct json_object *row, FILE *f)
