@@ -25,7 +25,8 @@ endif
 LIB_SRC  := $(wildcard decoder/*.c vmm/*.c vmm/[!w]*/*.c) \
             $(filter-out vmm/world/stub.c,$(wildcard vmm/world/*.c))
 LIB_SRC  := $(filter-out vmm/main.c,$(LIB_SRC))
-LIB_OBJ  := $(LIB_SRC:%.c=$(O)/%.o)
+# lab/reference: in a student's tree, modules of which it has no source.
+LIB_OBJ  := $(LIB_SRC:%.c=$(O)/%.o) $(sort $(wildcard lab/reference/*.o))
 TEST_SRC := $(wildcard tests/*.c)
 TEST_OBJ := $(TEST_SRC:%.c=$(O)/%.o)
 RINGSIDE := $(O)/ringside
@@ -64,6 +65,7 @@ $(O)/vmm/world/stub_blob.o: vmm/world/stub_blob.S $(O)/vmm/world/stub.elf
 include guest/guest.mk
 # What a guest or a group of tests brings along: its sources, its targets.
 include $(wildcard guest/*/*.mk tests/*/*.mk)
+-include lab/lab.mk
 
 $(TESTS): $(TEST_OBJ) $(LIB_OBJ) $(O)/vmm/world/stub_blob.o
 	@mkdir -p $(@D)
@@ -107,7 +109,7 @@ $(BENCHES): %: %.o $(O)/bench/bench.o $(LIB_OBJ) $(O)/vmm/world/stub_blob.o
 	$(CC) $(ALLFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # All C but what the assembler sources in tests/hostile/ include, which is .h in name only.
-C_FILES   = $(shell find bench decoder guest tests vmm -name '*.[ch]' ! -path 'tests/hostile/*.h')
+C_FILES   = $(shell find bench decoder guest lab tests vmm -name '*.[ch]' ! -path 'tests/hostile/*.h')
 # nullPointer in crash.c is what that program is for.
 # comparePointers: the labels at both ends of a piece of assembler are two objects to cppcheck.
 CPPCHECK := cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \

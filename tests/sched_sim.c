@@ -135,6 +135,18 @@ static void stop(struct sim *sim, unsigned p, bool slice_end)
 	next_act(sim, v);
 }
 
+/* The policy's first duty. */
+static void nobody_to_run(const struct sim *sim, unsigned p)
+{
+	const struct sched_entity *e;
+
+	sched_for_each (sim->s, e) {
+		cr_assert(e->state != SCHED_READY || e->held || !(e->hard >> p & 1),
+			  "pick() found nobody for pCPU %u, but a vCPU waits that may run there",
+			  p);
+	}
+}
+
 static void call_back(struct sim *sim, unsigned p)
 {
 	struct sched_entity *e;
@@ -152,6 +164,8 @@ static void call_back(struct sim *sim, unsigned p)
 		sim->pcpu[p].since_ns = sim->now;
 		if (sim->now - e->ready_ns > v->max_wait_ns)
 			v->max_wait_ns = sim->now - e->ready_ns;
+	} else {
+		nobody_to_run(sim, p);
 	}
 	sim->pcpu[p].at_ns = sched_next_event(sim->s, p, sim->now);
 	cr_assert_gt(sim->pcpu[p].at_ns, sim->now, "an event in the past");

@@ -80,6 +80,7 @@ struct sched {
 		struct {
 			uint64_t state;
 		} lottery;
+		double own[8]; /* of a policy that is not one of these (the lab) */
 	} u;
 };
 
@@ -99,15 +100,15 @@ struct sched_entity *sched_candidate(const struct sched *s, unsigned pcpu,
 #define sched_for_each_candidate(s, pcpu, e) \
 	for ((e) = sched_candidate(s, pcpu, NULL); (e); (e) = sched_candidate(s, pcpu, e))
 
-/* The candidate that has been READY longest. */
-struct sched_entity *sched_oldest(struct sched *s, unsigned pcpu);
-
 /* What @e counts while it can run: its group's weight shared among those of it that can. */
 double sched_weight(const struct sched_entity *e);
 
 /* ---- between the files of the common code, not for policies ---- */
 
-/* Check @e's way from @from to @to against the diagram (unless NDEBUG), go it and keep the time. */
+/*
+ * states.c: check @e's way from @from to @to against the diagram in sched.h, and that who is RUNNING
+ * is so on its pCPU, with assert(); go it; add the time since the last step to the state it leaves.
+ */
 void sched_transition(struct sched *s, struct sched_entity *e, enum sched_state from,
 		      enum sched_state to);
 /* The clock moves on: charge who runs, begin new cap periods. */

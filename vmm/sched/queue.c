@@ -51,17 +51,6 @@ struct sched_entity *sched_candidate(const struct sched *s, unsigned pcpu,
 	}
 }
 
-struct sched_entity *sched_oldest(struct sched *s, unsigned pcpu)
-{
-	struct sched_entity *e, *best = NULL;
-
-	sched_for_each_candidate (s, pcpu, e) {
-		if (!best || e->order < best->order)
-			best = e;
-	}
-	return best;
-}
-
 void sched_kick(struct sched *s, unsigned pcpu)
 {
 	uint64_t bit = UINT64_C(1) << pcpu;

@@ -6,8 +6,19 @@
  */
 #include "vmm/sched/policy.h"
 
+static struct sched_entity *rr_pick(struct sched *s, unsigned pcpu)
+{
+	struct sched_entity *e, *best = NULL;
+
+	sched_for_each_candidate (s, pcpu, e) {
+		if (!best || e->order < best->order)
+			best = e;
+	}
+	return best;
+}
+
 const struct sched_policy sched_rr = {
 	.name = "rr",
 	.summary = "round robin: a slice each, in turn, whatever the weight",
-	.pick = sched_oldest,
+	.pick = rr_pick,
 };

@@ -138,6 +138,7 @@ struct sched_entity {
 		struct {
 			double pass; /* ns of service for a unit of weight */
 		} stride;
+		double own[4]; /* of a policy that is not one of these (the lab) */
 	} u;
 };
 

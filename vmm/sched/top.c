@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What can be asked of the scheduler: policies by name, times and counts. */
+/* What can be asked of the scheduler: policies by name, counts. */
 #include <string.h>
 
 #include "vmm/sched/policy.h"
@@ -35,15 +35,6 @@ const struct sched_policy *sched_policy_of(const struct sched *s)
 uint64_t sched_slice_ns(const struct sched *s)
 {
 	return s->slice_ns;
-}
-
-uint64_t sched_time(const struct sched_entity *e, enum sched_state state, uint64_t now)
-{
-	uint64_t ns = e->time_ns[state];
-
-	if (e->state == state && now > e->since_ns)
-		ns += now - e->since_ns;
-	return ns;
 }
 
 const char *sched_state_name(enum sched_state state)
