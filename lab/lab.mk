@@ -95,3 +95,13 @@ $(LAB_GRADE)/grade: $(addprefix $(LAB_GRADE)/,grade.o score.o proc.o)
 	$(CC) $(ALLFLAGS) $(LDFLAGS) -o $@ $^ -ljson-c
 
 -include $(LAB_ITEM_OBJ:.o=.d) $(wildcard $(LAB_GRADE)/*.d)
+
+# Whether the grader judges right, and the students' tree: not in that tree.
+ifneq ($(wildcard lab/grade/check.c),)
+$(LAB_GRADE)/check: $(addprefix $(LAB_GRADE)/,check.o score.o proc.o)
+	$(CC) $(ALLFLAGS) $(LDFLAGS) -o $@ $^
+lab-check: $(LAB_GRADE)/check $(LAB_NEEDS)
+	@LAB_O=$(O) $<
+$(LAB_PARTS:%=lab-check-%): lab-check-%: $(LAB_GRADE)/check $(LAB_NEEDS)
+	@LAB_O=$(O) $< $*
+endif

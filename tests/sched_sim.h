@@ -45,7 +45,8 @@ struct sim {
 	uint64_t kick_ns; /* from a kick to its effect */
 	uint64_t events;
 	unsigned pcpus, vcpus, groups;
-	bool quiet; /* do not check work conservation: kicks take time */
+	bool quiet;    /* do not check work conservation: kicks take time */
+	bool no_times; /* nor the time in each state: what is under test is something else */
 	struct {
 		struct sim_vcpu *running;
 		uint64_t since_ns, at_ns, told_ns;
