@@ -13,3 +13,5 @@ DEPS := \
   clang-format       /usr/bin/clang-format \
   cppcheck           /usr/bin/cppcheck \
   chromium           /usr/bin/chromium
+  patch              /usr/bin/patch \
+  cmark-gfm          /usr/bin/cmark-gfm

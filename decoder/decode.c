@@ -162,6 +162,11 @@ static bool is_truncated(uint8_t b[INSN_WINDOW], size_t len, unsigned bits)
 	return false;
 }
 
+/*: 110. Bytes to an instruction
+ * The CPU does not say what it choked on: it must be decoded again, from the guest's memory.
+ * Capstone does most of it; what it gets wrong is done by hand, and the results are kept by
+ * content.
+ */
 int insn_decode(const uint8_t *bytes, size_t len, unsigned bits, struct insn *out)
 {
 	uint8_t b[INSN_WINDOW] = { 0 };

@@ -58,6 +58,11 @@
 #define VTX_XSS         "XSS-exiting bitmap (#UD without Secondary: enable XSAVES/XRSTORS)"
 #define OWN_XSS         "IA32_XSS is the guest's own"
 
+/*: 120. The one table
+ * Every sensitive instruction of the architecture: whether it traps at ring 3, who emulates it,
+ * whether it must be patched because it does not trap, and whether VT-x or SVM would exit on it.
+ * Scanner, emulator, account and documents all read it here.
+ */
 /*
  * op, mnemonic, form, example, at ring 3, handler, privileged, patch, VT-x, SVM, class of both, why
  * (VT-x), why (SVM), manual, ModR/M bits that tell the row from its neighbours, whether the prefix

@@ -87,6 +87,10 @@ $(sort $(LAB_ITEM_OBJ)): $(LAB_COMMON)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(LAB_ITEM_CFLAGS) -MMD -MP -c -o $@ $<
 
+.PHONY: tour
+tour:                      ## the guided comments of the sources, in reading order
+	@awk -f lab/tour.awk $$(grep -lE '^/\*: [0-9]+\. ' -r decoder vmm | sort)
+
 # The grader.
 $(O)/lab/grade/%.o: lab/grade/%.c
 	@mkdir -p $(@D)
@@ -97,11 +101,46 @@ $(LAB_GRADE)/grade: $(addprefix $(LAB_GRADE)/,grade.o score.o proc.o)
 -include $(LAB_ITEM_OBJ:.o=.d) $(wildcard $(LAB_GRADE)/*.d)
 
 # Whether the grader judges right, and the students' tree: not in that tree.
-ifneq ($(wildcard lab/grade/check.c),)
+ifneq ($(wildcard lab/handout.sh),)
 $(LAB_GRADE)/check: $(addprefix $(LAB_GRADE)/,check.o score.o proc.o)
 	$(CC) $(ALLFLAGS) $(LDFLAGS) -o $@ $^
 lab-check: $(LAB_GRADE)/check $(LAB_NEEDS)
 	@LAB_O=$(O) $<
 $(LAB_PARTS:%=lab-check-%): lab-check-%: $(LAB_GRADE)/check $(LAB_NEEDS)
 	@LAB_O=$(O) $< $*
+
+# Modules as objects only: what part X replaces as X.o, what else it hides as X-rest.o.  Without
+# debug information, paths of ours, assertions (which are text), sanitizers, and the names that
+# nobody else needs.
+LAB_REF     := $(LAB_COMMON)/reference
+LAB_REF_C   := $(filter %.c,$(LAB_REPLACED) $(foreach x,$(LAB_PARTS),$($(x)_HIDES)))
+LAB_REST    := $(foreach x,$(LAB_PARTS),$(if $(filter %.c,$($(x)_HIDES)),$(x)-rest))
+LAB_REF_OBJ := $(LAB_PARTS:%=$(LAB_REF)/%.o) $(LAB_REST:%=$(LAB_REF)/%.o)
+LAB_TARBALL := $(LAB_COMMON)/ringside-lab.tar.gz
+$(LAB_REF_C:%.c=$(LAB_REF)/%.o): $(LAB_REF)/%.o: %.c lab/lab.mk
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -DNDEBUG -std=c11 -O2 -w -fno-common -pthread \
+	      -ffile-prefix-map=$(CURDIR)=. -MMD -MP -c -o $@ $<
+define LAB_REF_RULES
+$(LAB_REF)/$(1).o: $(patsubst %.c,$(LAB_REF)/%.o,$(filter %.c,$(2))) $(LIB_OBJ) $(LAB_ITEM_OBJ) \
+		$(O)/vmm/main.o lab/reference.sh
+	sh lab/reference.sh $$@ $(patsubst %.c,$(LAB_REF)/%.o,$(filter %.c,$(2))) -- $(O)/vmm/main.o \
+	  $(filter-out $(patsubst %.c,$(O)/%.o,$(2)),$(LIB_OBJ)) $(sort $(LAB_ITEM_OBJ))
+endef
+$(foreach x,$(LAB_PARTS),$(eval $(call LAB_REF_RULES,$(x),$($(x)_REPLACES))) \
+  $(eval $(call LAB_REF_RULES,$(x)-rest,$($(x)_HIDES))))
+
+# For tests/lab.c.
+.PHONY: lab-ready
+lab-ready: $(LAB_TARBALL) $(LAB_GRADE)/check $(LAB_NEEDS)
+
+lab-handout: $(LAB_TARBALL)
+	@mkdir -p $(LAB_OUT)
+	@cp $< $(LAB_OUT)/ && echo $(LAB_OUT)/$(<F)
+$(LAB_TARBALL): $(LAB_REF_OBJ) $(shell find lab -type f) $(shell find decoder vmm guest docs -type f) \
+		$(wildcard tests/*.h) Makefile deps.mk
+	PARTS="$(LAB_PARTS)" FILES="$(foreach x,$(LAB_PARTS),$($(x)_FILE))" \
+	  HIDDEN="$(LAB_REPLACED) $(foreach x,$(LAB_PARTS),$($(x)_HIDES))" OBJECTS="$(LAB_REF_OBJ)" \
+	  ITEMS="$(sort tests/child.c $(foreach x,$(LAB_PARTS),$($(x)_ITEMS)))" lab/handout.sh $(@D)
+-include $(LAB_REF_C:%.c=$(LAB_REF)/%.d)
 endif

@@ -103,6 +103,11 @@ static struct hist *tally_hist(struct tally *t)
 	return t->hist;
 }
 
+/*: 300. The account
+ * Every exit is counted under its cause, with the time in the guest, in the hand-off and in the
+ * handler. This is what `--stats` prints and `ringside compare` sets beside hardware assistance.
+ * End of the tour: now run one of your own.
+ */
 void account_exit(struct account *a, unsigned cause, const struct exit *x, uint64_t handling_ns)
 {
 	struct tally *t;

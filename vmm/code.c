@@ -161,6 +161,10 @@ struct code_page *code_page_get(struct code *c, gpa_t gpa)
 	return p;
 }
 
+/*: 240. Code is looked at before it runs
+ * Kernel pages are mapped without execute permission. The first fetch comes here: the page is
+ * copied, scanned, patched, and the copy is what runs. The guest's memory is never changed.
+ */
 static int code_fetch_fault_locked(struct vcpu *v, gva_t gva, gpa_t gpa)
 {
 	struct code *c = v->vm->code;
@@ -237,6 +241,10 @@ bool code_writes_itself(struct vcpu *v, const struct code_page *p)
 	return false;
 }
 
+/*: 260. And when code is written
+ * A write to such a page drops the copy. The next fetch scans anew: so self-modifying kernels
+ * work, and loaders, and modules.
+ */
 static int code_write_fault_locked(struct vcpu *v, gva_t gva, gpa_t gpa)
 {
 	struct code *c = v->vm->code;

@@ -178,6 +178,11 @@ static void fill_copy(uint8_t *copy, const uint8_t *bytes, const scan_bitmap pat
 	}
 }
 
+/*: 250. Finding what does not trap
+ * Which bytes of a page begin an instruction cannot be known for certain. All paths are followed
+ * from where the page was entered, and the image's symbols help; docs/design.md says what is done
+ * about doubt.
+ */
 /* Scan @p from its entries and fill its copy. */
 void code_page_scan(struct code *c, struct vcpu *v, struct code_page *p)
 {

@@ -169,6 +169,10 @@ static int run_original(struct vcpu *v, struct handling *h, unsigned cause)
 	return code_step_original(v);
 }
 
+/*: 100. A privileged instruction
+ * #GP or #UD. Popek and Goldberg's dispatcher: is it an instruction that we emulate? If not, the
+ * fault is the guest's own, and it gets it.
+ */
 /* #GP or #UD: a sensitive instruction, or the guest's own fault. */
 static int on_privileged(struct vcpu *v, struct handling *h)
 {
@@ -282,6 +286,10 @@ static int on_flat_fault(struct vcpu *v, struct handling *h)
 	return code_remap_flat(v, gva);
 }
 
+/*: 200. A page fault is whose?
+ * The host's MMU found no mapping. Either the guest's own tables have one, and the shadow lacks
+ * it (ours: fill it, the guest never learns), or they do not (the guest's: #PF).
+ */
 /*
  * With paging: what do the guest's tables say?  Either the guest gets its #PF, or the page is
  * mapped with the rights they allow, or there is neither RAM nor a window behind it.
@@ -436,6 +444,11 @@ static exit_fn *const exit_table[EXIT_REASONS] = {
 	[EXIT_EMULATION] = exit_emulation,
 };
 
+/*: 90. What is done about it
+ * One row for each exit reason, one function for each row. Three things can come of it: the guest
+ * goes on; the guest gets an exception of its own, as it would have on a real machine; or there
+ * is no answer, and the virtual machine ends with a sentence.
+ */
 int exit_handle(struct vcpu *v, struct handling *h)
 {
 	return exit_table[h->x.reason](v, h);

@@ -384,6 +384,11 @@ static char *command_line(const char *image, const char *args)
 	return asprintf(&line, args && *args ? "%s %s" : "%s", image, args) < 0 ? NULL : line;
 }
 
+/*: 20. What a guest is
+ * An ELF file that says it is a Multiboot kernel: its segments are copied into the memory that is
+ * the guest's RAM, and the first processor will start at its entry, in protected mode, with
+ * paging off. The image comes from outside: every number in it is checked before it is used.
+ */
 static int load(struct loading *l, const char *cmdline, const struct boot_module *mods,
 		size_t nmods, struct boot_info *out, struct symbols **syms)
 {

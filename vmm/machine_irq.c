@@ -299,6 +299,10 @@ static int ack_pic(struct machine *m, struct vcpu *v)
 	return vector;
 }
 
+/*: 160. Who interrupts
+ * The processor asks its interrupt controllers, as INTA cycles did: the 8259 through LINT0, or
+ * the local APIC.
+ */
 int machine_ack_interrupt(struct vm *vm, struct vcpu *v)
 {
 	struct machine *m = vm->machine;

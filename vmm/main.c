@@ -187,6 +187,11 @@ static int verdict(struct session *s)
 	return status;
 }
 
+/*: 10. A program like another
+ * Ringside is an ordinary program of an ordinary user. One session: make a virtual machine, start
+ * its processors, wait for signals and for the guest's end, say how it went. Nothing below this
+ * file ends the process.
+ */
 static int run_session(const struct run_options *opt)
 {
 	const struct instance_io io = {

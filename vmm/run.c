@@ -106,6 +106,11 @@ static int take_pending_assisted(struct vcpu *v)
 	return res < 0 ? res : 0;
 }
 
+/*: 150. Before every run: interrupts
+ * What arrived meanwhile, and may be taken now: IF set in the *shadow* flags (the real one is
+ * always set), no STI or MOV SS just before. What must wait for one instruction costs a single
+ * step.
+ */
 /*
  * Deliver what the vCPU can take now: an NMI first, then interrupts by priority; SDM Vol. 3A,
  * "Priority Among Simultaneous Exceptions and Interrupts" (6.9).  A handler behind a trap gate
@@ -344,6 +349,12 @@ static enum vcpu_stop ended(struct vcpu *v)
 	return VCPU_STOP_ENDED;
 }
 
+/*: 40. The loop
+ * The heart of every hypervisor: what is pending is delivered, the guest runs until something
+ * happens (an *exit*), that is handled, and again. Find the order: stop, preempt, INIT and SIPI,
+ * interrupts, HLT, and only then the guest. What would be lost if kicked was cleared further
+ * down?
+ */
 enum vcpu_stop vcpu_resume(struct vcpu *v)
 {
 	struct vm *vm = v->vm;

@@ -162,6 +162,11 @@ static int move_fpu(struct shadow_mmu *m, struct engine *from, struct engine *to
 	return to->ops->set_fpu(to, m->fpu, (size_t)len);
 }
 
+/*: 230. Views
+ * The guest kernel and its processes share page tables, but both run at the real ring 3: the U
+ * bit does not tell them apart. So there are two worlds for one address space, one with all pages
+ * and one with the user's only.
+ */
 static int shadow_select_locked(struct vcpu *v)
 {
 	struct shadow_mmu *m = shadow_of(v);

@@ -351,6 +351,11 @@ int shadow_make_room(struct shadow_mmu *m, struct space *sp)
 	return shadow_space_clear(m, sp);
 }
 
+/*: 220. Filling the shadow
+ * The world's mappings are a software TLB: the answer of the walk becomes an mmap() in the world.
+ * Neighbours come along, for a trap costs more than a mapping. A page that is not dirty yet is
+ * mapped read-only, so that its first write is seen.
+ */
 static int shadow_fill_locked(struct vcpu *v, gva_t gva, const struct mmu_leaf *leaf)
 {
 	struct shadow_mmu *m = shadow_of(v);

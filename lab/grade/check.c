@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check [PART]...: does the grader judge right?  Every part's reference.c and right/ must earn
- * everything, each of wrong/ must lose exactly the items that its first line names (?ITEM: it may
- * or may not, when time decides).  Run from the top of the tree; LAB_O is the build directory.  Not
- * in the students' tree, as its material.
+ * check --flatten FILE: FILE with the .c files that it includes pasted in.
+ * check [--sample] [PART]...: does the grader judge right?  Every part's reference.c and right/
+ * must earn everything, each of wrong/ must lose exactly the items that its first line names
+ * (?ITEM: it may or may not, when time decides); of those, in a sample, every third.  Run from the
+ * top of the tree; LAB_O is the build directory.  Not in the students' tree, as its material.
  */
 #include <errno.h>
 #include <glob.h>
@@ -16,7 +17,7 @@
 #include "lab/grade/proc.h"
 #include "lab/grade/score.h"
 
-static unsigned judged, misjudged;
+static unsigned judged, misjudged, every = 1;
 
 static const char *work_dir(void)
 {
@@ -171,7 +172,7 @@ static void check_part(char part)
 	for (unsigned k = 0; k < 4; k++) {
 		snprintf(path, sizeof(path), pattern[k], part);
 		if (glob(path, 0, NULL, &g) == 0) {
-			for (size_t i = 0; i < g.gl_pathc; i++)
+			for (size_t i = 0; i < g.gl_pathc; i += k >= 2 ? every : 1)
 				judge(part, g.gl_pathv[i], k >= 2);
 			globfree(&g);
 		}
@@ -184,6 +185,13 @@ int main(int argc, char **argv)
 {
 	char parts[27];
 
+	if (argc == 3 && !strcmp(argv[1], "--flatten"))
+		return !flatten(argv[2], stdout);
+	if (argc > 1 && !strcmp(argv[1], "--sample")) {
+		every = 3;
+		argc--;
+		argv++;
+	}
 	score_parts(parts);
 	for (const char *p = parts; *p; p++) {
 		bool wanted = argc < 2;

@@ -42,6 +42,10 @@ static emu_fn *const handlers[EMU_HANDLER_COUNT] = {
 	[EMU_HYPERCALL] = emu_hypercall,
 };
 
+/*: 130. All or nothing
+ * An instruction that faults has not happened. So the registers are kept, the handler works on
+ * the vCPU itself, and if it fails they are put back.
+ */
 /*
  * Run @fn with EIP past the instruction.  The STI and MOV SS shadows of the instruction before end
  * here; @fn may set new ones.  RF suppresses instruction breakpoints for one instruction and is

@@ -47,6 +47,11 @@ static int pushf(struct vcpu *v, const struct insn *in)
 	return stack_push(v, in->opsize, v->regs.eflags & 0x00fcffff);
 }
 
+/*: 140. The instruction that does not trap
+ * At ring 3 popf silently leaves IF as it is: no trap, and the guest kernel goes on with
+ * interrupts in the wrong state. It is here because the scanner (further on) put a trapping byte
+ * in its place.
+ */
 /*
  * SDM Vol. 2B, POPF/POPFD, table "Effect of POPF/POPFD on the EFLAGS Register": IOPL changes only
  * at CPL 0, IF only if CPL <= IOPL, both silently kept otherwise; VIP, VIF and VM never; RF is

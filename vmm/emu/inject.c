@@ -130,6 +130,11 @@ static int read_gate(struct vcpu *v, const struct event *ev, struct gate *g)
 	return EMU_OK;
 }
 
+/*: 180. Building the frame
+ * What a CPU does in microcode: find the gate in the guest's IDT, check it, change stacks if the
+ * privilege changes, push flags, CS, EIP and perhaps an error code, and go to the handler with
+ * the flags that the gate wants.
+ */
 static int deliver_protected(struct vcpu *v, const struct event *ev)
 {
 	uint32_t frame[6], esp = v->regs.gpr[ESP], ss_error = 0;

@@ -41,6 +41,10 @@ static int iret_real(struct vcpu *v, const struct insn *in, const uint32_t frame
 	return EMU_OK;
 }
 
+/*: 190. And back
+ * IRET is sensitive: it loads CS and flags. At the real ring 3 it would do something else than
+ * the guest kernel means, so it is emulated, checks included.
+ */
 static int iret_protected(struct vcpu *v, const struct insn *in, const uint32_t frame[3])
 {
 	const uint16_t sel = (uint16_t)frame[1];

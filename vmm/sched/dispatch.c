@@ -377,6 +377,10 @@ static void sleep_until_told(struct pcpu *p)
 	pthread_mutex_lock(&d->lock);
 }
 
+/*: 270. Physical processors
+ * A thread for each CPU: pick a vCPU, run it until it blocks, is preempted or yields, put it
+ * back, and again.
+ */
 static void *pcpu_main(void *arg)
 {
 	struct pcpu *p = arg;

@@ -65,6 +65,10 @@ static bool fair_before(const struct sched *s, const struct sched_entity *a,
 	return a->u.fair.vtime < b->u.fair.vtime - 1;
 }
 
+/*: 290. Fair shares
+ * Virtual time: of those that are owed something, the one whose debt would be first to reach a
+ * slice runs next.
+ */
 static struct sched_entity *fair_pick(struct sched *s, unsigned pcpu)
 {
 	struct sched_entity *e, *best = NULL, *local = NULL;

@@ -280,6 +280,10 @@ static struct sched_entity *choose(struct sched *s, unsigned pcpu)
 	return e;
 }
 
+/*: 280. Who is next
+ * READY to RUNNING. Common to all policies: affinity, caps, directed yields. The policy says only
+ * whom.
+ */
 struct sched_entity *sched_pick(struct sched *s, unsigned pcpu, uint64_t now)
 {
 	struct sched_pcpu *p = &s->pcpu[pcpu];

@@ -99,6 +99,11 @@ static bool lost_step(struct vcpu *v, const struct world_xchg *x)
 	       !(code_fetch(v, v->regs.eip - 1, &last, 1) == 1 && last == 0xf1);
 }
 
+/*: 80. What happened
+ * From the signal, the trap number, the error code and CR2 to one of the exits of vmm/engine.h.
+ * This is the table that VT-x gives as an exit reason; here it is read from the exception that
+ * the host's CPU raised.
+ */
 static int classify_trap(struct world *w, const struct world_xchg *x, unsigned flags,
 			 struct exit *out)
 {

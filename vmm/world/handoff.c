@@ -293,6 +293,10 @@ static int check_runner(struct world *w)
 	return 0;
 }
 
+/*: 60. Whose turn it is
+ * Two threads, one of which runs at a time: a futex on one CPU, or polling on two. This is where
+ * nearly all of the cost of a trap is, and what hardware assistance makes cheap.
+ */
 int handoff_run(struct world *w)
 {
 	struct world_xchg *x = w->xchg;

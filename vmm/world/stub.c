@@ -183,6 +183,11 @@ static void hand_over(struct world_xchg *x)
 	__atomic_store_n(&x->runner_sleeps, 0, __ATOMIC_RELAXED);
 }
 
+/*: 70. Where a trap lands
+ * The guest executed cli at ring 3. The CPU raised #GP, Linux made it a SIGSEGV, and here it
+ * arrives, in the world, on a stack that the guest cannot reach. Registers out, turn away, wait,
+ * registers in, and sigreturn goes on in the guest.
+ */
 static void on_signal(int signo, void *info, void *context)
 {
 	struct kernel_siginfo *si = info;

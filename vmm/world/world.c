@@ -24,6 +24,11 @@ static void world_destroy(struct engine *e)
 	free(w);
 }
 
+/*: 30. A cage
+ * Guest code never runs in this process. It runs in a *world*: a child process that has the
+ * guest's RAM where the guest expects it, and whose guest thread may make no system call but two.
+ * This makes the handle; the process is born when it is first needed.
+ */
 static int world_create(struct vcpu *v, struct engine **out)
 {
 	struct world *w = calloc(1, sizeof(*w));
@@ -113,6 +118,11 @@ static void load_registers(struct world *w, const uint16_t real[SEG_COUNT], unsi
 	memcpy(w->real, real, sizeof(w->real));
 }
 
+/*: 50. Into the guest
+ * Registers go to a page that is shared with the world, and the turn is given away. When this
+ * comes back the guest has done something that it may not do, or has been kicked. What the world
+ * wrote is copied once and then checked: it may have been written by a guest that broke out.
+ */
 static int world_run(struct engine *e, unsigned flags, struct exit *x)
 {
 	struct world *w = world_of(e);
