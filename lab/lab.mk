@@ -132,7 +132,7 @@ $(foreach x,$(LAB_PARTS),$(eval $(call LAB_REF_RULES,$(x),$($(x)_REPLACES))) \
 
 # For tests/lab.c.
 .PHONY: lab-ready
-lab-ready: $(LAB_TARBALL) $(LAB_GRADE)/check $(LAB_NEEDS)
+lab-ready: $(LAB_TARBALL) $(LAB_GRADE)/check $(LAB_GRADE)/grade $(LAB_NEEDS)
 
 lab-handout: $(LAB_TARBALL)
 	@mkdir -p $(LAB_OUT)

@@ -6,9 +6,11 @@
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <json-c/json.h>
+#include <linux/landlock.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "tests/child.h"
@@ -147,9 +149,44 @@ static void check_part(const char *part)
 	cr_expect_not_null(strstr(c.out, ", 0 misjudged\n"), "%s", c.out);
 }
 
-Test(lab, solutions_of_part_E_earn_what_they_should, .timeout = 180)
+ParameterizedTestParameters(lab, solutions_earn_what_they_should)
 {
-	check_part("E");
+	static char part[26][2];
+	size_t n = 0;
+
+	for (char c = 'A'; c <= 'Z'; c++) {
+		char path[32];
+
+		snprintf(path, sizeof(path), "lab/%c/points", c);
+		if (!access(path, R_OK))
+			part[n++][0] = c;
+	}
+	return cr_make_param_array(char[2], part, n, NULL);
+}
+
+ParameterizedTest(char part[2], lab, solutions_earn_what_they_should, .timeout = 180)
+{
+	check_part(part);
+}
+
+/* lab/grade/nasty.c: nothing earned, nothing left, nothing written, and the grader goes on. */
+Test(lab, the_grader_stands_a_nasty_submission, .timeout = 120)
+{
+	static const char script[] = "d=${2%/lab/grade/check}; LAB_O=$d $1 E=lab/grade/nasty.c";
+	char grade[512];
+	const char *out, *check = from_env("LAB_CHECK");
+
+	snprintf(grade, sizeof(grade), "%.*sgrade", (int)(strlen(check) - strlen("check")), check);
+	out = sh(script, grade, check, 100, 0);
+	cr_expect_not_null(strstr(out, "\nScore: 0/20\n"), "%s", out);
+	cr_expect_not_null(strstr(out, "did not end within"), "%s", out);
+	cr_expect_not_null(strstr(out, "it loops"), "%s", out);
+	cr_expect_not_null(strstr(out, "before it came to a verdict"), "%s", out);
+	cr_expect_not_null(strstr(out, "crashed: Segmentation fault at"), "%s", out);
+	/* The one thing that needs a kernel with Landlock (lab/instructor.md). */
+	if (syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) > 0)
+		cr_expect(access("lab-nasty-was-here", F_OK) < 0, "it wrote a file");
+	unlink("lab-nasty-was-here");
 }
 
 /* Each stop of the tour says something and is followed by code; the numbers go up. */

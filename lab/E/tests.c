@@ -347,7 +347,9 @@ ITEM(fair_wakeup)
 
 static void boot(const char *policy)
 {
+	lab_quick(2);
 	shares(policy, 2, (double[]){ 100, 100 }, 1, 1000); /* does it pick at all? */
+	lab_quick(0);
 	lab_boot("minios",
 		 ARGS("--smp", "4", "--pcpus", "2", "--sched", policy, "--slice", "2", "--append",
 		      "smp-stress=1"),

@@ -52,6 +52,12 @@ void lab_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 #define NOTE(...) lab_note(__VA_ARGS__)
 
 /*
+ * The points are lost unless lab_quick(0) comes within @seconds: what an item that boots a guest
+ * looks at first.
+ */
+void lab_quick(unsigned seconds);
+
+/*
  * Boot @guest (a name in build/guest, as "minios") with the part's ringside and @args (ending with
  * NULL, up to 16), for at most @seconds.  If it does not end with @status, or its console does
  * not show @shows (NULL: anything), the points are lost, with the last exits of the trace; with the
