@@ -4,6 +4,7 @@
  * is the students' tree, LAB_CHECK lab/grade/check.c as a program.
  */
 #include <criterion/criterion.h>
+#include <criterion/parameterized.h>
 #include <dirent.h>
 #include <json-c/json.h>
 #include <linux/landlock.h>
@@ -149,9 +150,13 @@ static void check_part(const char *part)
 	cr_expect_not_null(strstr(c.out, ", 0 misjudged\n"), "%s", c.out);
 }
 
+struct part {
+	char name[2];
+};
+
 ParameterizedTestParameters(lab, solutions_earn_what_they_should)
 {
-	static char part[26][2];
+	static struct part part[26];
 	size_t n = 0;
 
 	for (char c = 'A'; c <= 'Z'; c++) {
@@ -159,14 +164,14 @@ ParameterizedTestParameters(lab, solutions_earn_what_they_should)
 
 		snprintf(path, sizeof(path), "lab/%c/points", c);
 		if (!access(path, R_OK))
-			part[n++][0] = c;
+			part[n++].name[0] = c;
 	}
-	return cr_make_param_array(char[2], part, n, NULL);
+	return cr_make_param_array(struct part, part, n, NULL);
 }
 
-ParameterizedTest(char part[2], lab, solutions_earn_what_they_should, .timeout = 180)
+ParameterizedTest(struct part *part, lab, solutions_earn_what_they_should, .timeout = 180)
 {
-	check_part(part);
+	check_part(part->name);
 }
 
 /* lab/grade/nasty.c: nothing earned, nothing left, nothing written, and the grader goes on. */

@@ -106,8 +106,9 @@ double sched_weight(const struct sched_entity *e);
 /* ---- between the files of the common code, not for policies ---- */
 
 /*
- * states.c: check @e's way from @from to @to against the diagram in sched.h, and that who is RUNNING
- * is so on its pCPU, with assert(); go it; add the time since the last step to the state it leaves.
+ * states.c: check @e's way from @from to @to against the diagram in sched.h, and that who is
+ * RUNNING is so on its pCPU, with assert(); go it; add the time since the last step to the state it
+ * leaves.
  */
 void sched_transition(struct sched *s, struct sched_entity *e, enum sched_state from,
 		      enum sched_state to);
