@@ -109,6 +109,9 @@ static bool fair_preempts(const struct sched *s, const struct sched_entity *woke
 	return false;
 }
 
+/*: 290. Fair shares
+ * Virtual time: the one whose clock is furthest behind runs next.  This is yours: part E.
+ */
 static struct sched_entity *fair_pick(struct sched *s, unsigned pcpu)
 {
 	(void)s, (void)pcpu;

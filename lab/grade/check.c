@@ -164,16 +164,17 @@ static void judge(char part, const char *solution, bool wrong)
 static void check_part(char part)
 {
 	static const char *const pattern[] = { "lab/%c/reference.c", "lab/%c/right/*.c",
-					       "lab/%c/wrong/*.c", "lab/%c/wrong/*.patch" };
+					       "lab/%c/right/*.patch", "lab/%c/wrong/*.c",
+					       "lab/%c/wrong/*.patch" };
 	static struct score s;
 	char path[32];
 	glob_t g;
 
-	for (unsigned k = 0; k < 4; k++) {
+	for (unsigned k = 0; k < 5; k++) {
 		snprintf(path, sizeof(path), pattern[k], part);
 		if (glob(path, 0, NULL, &g) == 0) {
-			for (size_t i = 0; i < g.gl_pathc; i += k >= 2 ? every : 1)
-				judge(part, g.gl_pathv[i], k >= 2);
+			for (size_t i = 0; i < g.gl_pathc; i += k >= 3 ? every : 1)
+				judge(part, g.gl_pathv[i], k >= 3);
 			globfree(&g);
 		}
 	}
