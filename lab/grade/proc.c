@@ -81,8 +81,10 @@ static void child(const struct proc *p, int out, int report)
 	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	limit(RLIMIT_CPU, p->seconds + 1);
+#ifndef __SANITIZE_ADDRESS__            /* its shadow memory is terabytes */
 	limit(RLIMIT_DATA, 512u << 20); /* without a guest's memory, which is shared */
-	limit(RLIMIT_FSIZE, 1u << 30);  /* a guest's memory is a file */
+#endif
+	limit(RLIMIT_FSIZE, 1u << 30); /* a guest's memory is a file */
 	limit(RLIMIT_CORE, 0);
 	dup2(null, 0);
 	dup2(out, 1);
