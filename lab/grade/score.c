@@ -80,7 +80,7 @@ static void first_error(const char *out, char *buf, size_t size)
 	for (size_t i = 0; i < sizeof(marks) / sizeof(*marks) && !at; i++)
 		at = strstr(out, marks[i]);
 	if (!at) {
-		snprintf(buf, size, "%s", *out ? out : "make failed and said nothing");
+		snprintf(buf, size, "%.4000s", *out ? out : "make failed and said nothing");
 		return;
 	}
 	while (at > out && at[-1] != '\n')
