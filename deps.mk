@@ -12,6 +12,6 @@ DEPS := \
   qemu-system-x86    /usr/bin/qemu-system-i386 \
   clang-format       /usr/bin/clang-format \
   cppcheck           /usr/bin/cppcheck \
-  chromium           /usr/bin/chromium
+  chromium           /usr/bin/chromium \
   patch              /usr/bin/patch \
   cmark-gfm          /usr/bin/cmark-gfm
