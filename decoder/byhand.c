@@ -141,6 +141,8 @@ static int mov_special(const struct parse *p, struct insn *in)
 
 	if (!debug && (reg == 1 || reg > 4))
 		return -EINVAL;
+	if (p->opcode == 0x20)
+		return 0; /* Capstone gets it right: trapped.c */
 	if (debug)
 		in->op = to ? OP_MOV_TO_DR : OP_MOV_FROM_DR;
 	else

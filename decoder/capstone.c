@@ -3,6 +3,7 @@
  * Which instruction is it, and how long: asking Capstone, and its names translated to ours.
  */
 #include "decoder/internal.h"
+#include "decoder/trapped.h"
 
 #include <capstone/capstone.h>
 #include <errno.h>
@@ -61,14 +62,10 @@ fail:
 
 /*
  * Capstone's name of an instruction to ours.  Families told apart by their opcode (jcc, setcc,
- * cmovcc, strings) are not here: see op_by_opcode().
+ * cmovcc, strings) are not here: see op_by_opcode().  Nor are those of trapped.c.
  */
 static const uint16_t op_of_id[X86_INS_ENDING] = {
-	[X86_INS_CLI] = OP_CLI,         [X86_INS_STI] = OP_STI,
-	[X86_INS_HLT] = OP_HLT,         [X86_INS_PUSHF] = OP_PUSHF,
-	[X86_INS_PUSHFD] = OP_PUSHF,    [X86_INS_POPF] = OP_POPF,
-	[X86_INS_POPFD] = OP_POPF,      [X86_INS_IN] = OP_IN,
-	[X86_INS_OUT] = OP_OUT,         [X86_INS_LGDT] = OP_LGDT,
+	[X86_INS_LGDT] = OP_LGDT, /* what is missing here is in trapped.c */
 	[X86_INS_LIDT] = OP_LIDT,       [X86_INS_LLDT] = OP_LLDT,
 	[X86_INS_LTR] = OP_LTR,         [X86_INS_SGDT] = OP_SGDT,
 	[X86_INS_SIDT] = OP_SIDT,       [X86_INS_SLDT] = OP_SLDT,
@@ -169,6 +166,7 @@ static bool rep_is_ignored(const struct parse *p)
 		return false;
 	switch (p->opcode) {
 	case 0x00 ... 0x09:
+	case 0x20 ... 0x23:
 	case 0x30 ... 0x37:
 	case 0x40 ... 0x4f:
 	case 0x80 ... 0xa5:
@@ -243,6 +241,8 @@ int decode_by_capstone(const struct parse *p, struct insn *in)
 	if (!cs_disasm_iter(e->handle, &code, &size, &address, e->insn))
 		return -EINVAL;
 	in->len = (uint8_t)(p->npfx + e->insn->size - n);
+	if (decode_trapped(e->insn, in))
+		return 0;
 	in->op = (uint16_t)op_by_opcode(p);
 	if (in->op == OP_OTHER && e->insn->id < X86_INS_ENDING && p->map != MAP_VEX)
 		in->op = op_of_id[e->insn->id];

@@ -181,8 +181,6 @@ static void operand_immediate(const struct parse *p, struct insn *in, unsigned i
 	case OP_BTS:
 	case OP_BTR:
 	case OP_BTC:
-	case OP_IN:
-	case OP_OUT:
 	case OP_INT: o->width = 1; break;
 	case OP_RET:
 	case OP_RET_FAR: o->width = 2; break;

@@ -128,6 +128,11 @@ static inline bool vcpu_protected(const struct vcpu *v)
 {
 	return v->sh.cr0 & CR0_PE;
 }
+/* In virtual-8086 mode, whose CPL is 3? */
+static inline bool vcpu_v86(const struct vcpu *v)
+{
+	return vcpu_protected(v) && (v->regs.eflags & FL_VM);
+}
 static inline unsigned vcpu_iopl(const struct vcpu *v)
 {
 	return (v->regs.eflags & FL_IOPL) >> FL_IOPL_SHIFT;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Control and debug registers, the machine status word, caches and TLB, XCR0, MONITOR/MWAIT, PAUSE
- * and the hypercall instructions.
+ * Control and debug registers, the machine status word, caches and TLB, XCR0, MONITOR/MWAIT, PAUSE,
+ * CLAC/STAC and the hypercall instructions.  Reads of control registers are in crread.c.
  * Sources: SDM Vol. 3A, "Control Registers" (2.5), "Debug Registers" (17.2); Vol. 2, the
  * instructions.  A control register that does not exist is #UD before any privilege check.
  */
@@ -116,16 +116,6 @@ static int mov_to_cr(struct vcpu *v, const struct insn *in, unsigned cr, uint32_
 	}
 }
 
-static uint32_t mov_from_cr(const struct vcpu *v, unsigned cr)
-{
-	switch (cr) {
-	case 0: return v->sh.cr0;
-	case 2: return v->sh.cr2;
-	case 3: return v->sh.cr3;
-	default: return v->sh.cr4;
-	}
-}
-
 static int clts(struct vcpu *v)
 {
 	int r = need_cpl0(v);
@@ -138,22 +128,17 @@ static int clts(struct vcpu *v)
 /* CLTS; MOV to and from CR0, CR2, CR3, CR4; others are #UD.  Always 32 bits wide. */
 int emu_cr(struct vcpu *v, const struct insn *in)
 {
-	bool to = in->op == OP_MOV_TO_CR;
-	unsigned cr = in->opnd[to ? 0 : 1].reg;
-	unsigned reg = in->opnd[to ? 1 : 0].reg;
+	unsigned cr = in->opnd[0].reg;
 	int r;
 
 	if (in->op == OP_CLTS)
 		return clts(v);
+	if (in->op == OP_MOV_FROM_CR)
+		return emu_cr_read(v, in);
 	if (cr != 0 && cr != 2 && cr != 3 && cr != 4)
 		return vcpu_ud(v);
 	r = need_cpl0(v);
-	if (r)
-		return r;
-	if (to)
-		return mov_to_cr(v, in, cr, gpr_read(v, reg, 4));
-	gpr_write(v, reg, 4, mov_from_cr(v, cr));
-	return EMU_OK;
+	return r ? r : mov_to_cr(v, in, cr, gpr_read(v, in->opnd[1].reg, 4));
 }
 
 /* LMSW loads PE MP EM TS and cannot clear PE. */
@@ -295,6 +280,13 @@ int emu_xcr(struct vcpu *v, const struct insn *in)
 
 /* MONITOR is not offered by CPUID: #UD (Vol. 2B, MONITOR, MWAIT). */
 int emu_mwait(struct vcpu *v, const struct insn *in)
+{
+	(void)in;
+	return vcpu_ud(v);
+}
+
+/* SMAP is not offered by CPUID: SDM Vol. 2A, CLAC, "#UD if CPUID.07H.EBX.SMAP = 0". */
+int emu_smap(struct vcpu *v, const struct insn *in)
 {
 	(void)in;
 	return vcpu_ud(v);

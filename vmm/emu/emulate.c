@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The dispatcher: one instruction, all or nothing.  A handler works on the vCPU itself; if it ends
- * in a fault the registers and the shadow go back to what they were, so that no handler needs its
- * own undo (the rewind-on-fault rule).
- */
+/* The dispatcher: which handler an instruction has.  attempt.c runs it, all or nothing. */
 #include <errno.h>
 
 #include "decoder/sensitive.h"
 #include "vmm/emu/handlers.h"
 
 #define LOCK_TRIES 64
-
-typedef int emu_fn(struct vcpu *v, const struct insn *in);
 
 /* enum emu_handler to function.  EMU_NONE stays NULL: the guest gets #UD. */
 static emu_fn *const handlers[EMU_HANDLER_COUNT] = {
@@ -47,32 +41,15 @@ static emu_fn *const handlers[EMU_HANDLER_COUNT] = {
  * the vCPU itself, and if it fails they are put back.
  */
 /*
- * Run @fn with EIP past the instruction.  The STI and MOV SS shadows of the instruction before end
- * here; @fn may set new ones.  RF suppresses instruction breakpoints for one instruction and is
- * cleared before @fn runs, because IRET loads it from its image.
  * -EAGAIN: a locked operation lost its race against another vCPU.  It is tried again, but not for
  * ever: then nothing has happened, EIP is still on it and the guest runs into it again.
- * Sources: SDM Vol. 3B, "Instruction-Breakpoint Exception Condition" (17.3.1.1); Vol. 2B, STI.
  */
 static int run(struct vcpu *v, const struct insn *in, emu_fn *fn)
 {
-	const struct cpu_regs regs = v->regs;
-	const struct shadow sh = v->sh;
 	int r, tries = 0;
 
 	do {
-		v->regs.eip += in->len;
-		if (!v->regs.seg[SEG_CS].db)
-			v->regs.eip &= 0xffff;
-		v->regs.eflags &= ~FL_RF;
-		v->sh.sti_shadow = false;
-		v->sh.movss_shadow = false;
-
-		r = fn(v, in);
-		if (r != EMU_OK) {
-			v->regs = regs;
-			v->sh = sh;
-		}
+		r = emu_attempt(v, in, fn);
 	} while (r == -EAGAIN && ++tries < LOCK_TRIES);
 	return r == -EAGAIN ? EMU_OK : r;
 }

@@ -1,22 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The interrupt flag and the flags image: CLI, STI, PUSHF, POPF, HLT; CLAC and STAC.
+ * The interrupt flag and the flags image: CLI, STI, PUSHF, POPF, HLT.
  * Neither virtual-8086 mode extensions nor protected-mode virtual interrupts exist here: CPUID
  * does not offer VME and CR4 refuses both bits.
  */
 #include "vmm/emu/handlers.h"
-
-static bool v86(const struct vcpu *v)
-{
-	return vcpu_protected(v) && (v->regs.eflags & FL_VM);
-}
 
 /* May the guest touch IF now?  CPL <= IOPL; in virtual-8086 mode (CPL 3) that is IOPL 3. */
 static bool if_allowed(const struct vcpu *v)
 {
 	if (!vcpu_protected(v))
 		return true;
-	return (v86(v) ? 3 : v->sh.cpl) <= vcpu_iopl(v);
+	return (vcpu_v86(v) ? 3 : v->sh.cpl) <= vcpu_iopl(v);
 }
 
 /* SDM Vol. 2A, CLI, table "Decision Table for CLI Results". */
@@ -42,7 +37,7 @@ static int sti(struct vcpu *v)
 /* SDM Vol. 2B, PUSHF/PUSHFD: the image has VM and RF clear. */
 static int pushf(struct vcpu *v, const struct insn *in)
 {
-	if (v86(v) && vcpu_iopl(v) < 3)
+	if (vcpu_v86(v) && vcpu_iopl(v) < 3)
 		return vcpu_gp(v, 0);
 	return stack_push(v, in->opsize, v->regs.eflags & 0x00fcffff);
 }
@@ -63,9 +58,9 @@ static int popf(struct vcpu *v, const struct insn *in)
 	uint32_t image;
 	int r;
 
-	if (v86(v) && vcpu_iopl(v) < 3)
+	if (vcpu_v86(v) && vcpu_iopl(v) < 3)
 		return vcpu_gp(v, 0);
-	if (!vcpu_protected(v) || (!v86(v) && v->sh.cpl == 0))
+	if (!vcpu_protected(v) || (!vcpu_v86(v) && v->sh.cpl == 0))
 		change |= FL_IOPL;
 	if (if_allowed(v))
 		change |= FL_IF;
@@ -99,11 +94,4 @@ int emu_hlt(struct vcpu *v, const struct insn *in)
 	v->halted = true;
 	v->idle = false;
 	return EMU_OK;
-}
-
-/* SMAP is not offered by CPUID: SDM Vol. 2A, CLAC, "#UD if CPUID.07H.EBX.SMAP = 0". */
-int emu_smap(struct vcpu *v, const struct insn *in)
-{
-	(void)in;
-	return vcpu_ud(v);
 }

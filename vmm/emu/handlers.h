@@ -3,9 +3,9 @@
  * The handlers behind enum emu_handler (decoder/sensitive.h), one file a family.  Private to
  * vmm/emu/.
  *
- * Contract.  Before calling a handler, emulate() takes a snapshot of v->regs and v->sh and sets
+ * Contract.  Before calling a handler, emu_attempt() takes a snapshot of v->regs and v->sh and sets
  * v->regs.eip to the next instruction.  A handler checks, computes, then commits; guest memory
- * is written last, or probed before (mem_probe_write).  On EMU_FAULT emulate() restores the
+ * is written last, or probed before (mem_probe_write).  On EMU_FAULT emu_attempt() restores the
  * snapshot, so a handler may simply return the fault.  Handlers that transfer control overwrite
  * eip.
  */
@@ -16,12 +16,30 @@
 #include "vmm/mem.h"
 #include "vmm/vm.h"
 
+/* One instruction's.  Returns enum emu_result, or a negative errno if the VM was killed. */
+typedef int emu_fn(struct vcpu *v, const struct insn *in);
+
+/*
+ * Run the handler @fn of @in, the instruction at EIP, all or nothing.  While it runs
+ *   - EIP is after the instruction, at 16 bits where CS is a 16-bit segment;
+ *   - the STI and MOV SS shadows of the instruction before have ended (the handler may set new
+ *     ones);
+ *   - RF is clear (the handler may load it: IRET does).
+ * If it does not return EMU_OK, registers (v->regs) and shadow (v->sh) become what they were.
+ * Returns what the handler did.  attempt.c.
+ * Sources: SDM Vol. 2B, STI; Vol. 3B, "Instruction-Breakpoint Exception Condition" (17.3.1.1).
+ */
+int emu_attempt(struct vcpu *v, const struct insn *in, emu_fn *fn);
+
 /* flags.c */
 int emu_flags(struct vcpu *v, const struct insn *in); /* cli sti pushf popf */
 int emu_hlt(struct vcpu *v, const struct insn *in);
-int emu_smap(struct vcpu *v, const struct insn *in); /* clac stac */
 /* io.c */
 int emu_io(struct vcpu *v, const struct insn *in); /* in out ins outs */
+/* inout.c */
+int emu_in_out(struct vcpu *v, const struct insn *in); /* in out; the width is 1, 2 or 4 */
+/* crread.c */
+int emu_cr_read(struct vcpu *v, const struct insn *in); /* mov from cr0-cr4 */
 /* control.c */
 int emu_msw(struct vcpu *v, const struct insn *in); /* lmsw smsw clts */
 int emu_cr(struct vcpu *v, const struct insn *in);
@@ -31,6 +49,7 @@ int emu_invlpg(struct vcpu *v, const struct insn *in);
 int emu_xcr(struct vcpu *v, const struct insn *in);
 int emu_mwait(struct vcpu *v, const struct insn *in);
 int emu_pause(struct vcpu *v, const struct insn *in);
+int emu_smap(struct vcpu *v, const struct insn *in);      /* clac stac */
 int emu_hypercall(struct vcpu *v, const struct insn *in); /* vmcall vmmcall */
 /* msr.c */
 int emu_msr(struct vcpu *v, const struct insn *in);
@@ -128,7 +147,12 @@ int cs_load(struct vcpu *v, const struct segment *s, unsigned cpl, uint32_t eip)
  */
 int tss_stack(struct vcpu *v, unsigned cpl, uint16_t *ss, uint32_t *esp);
 
-/* True if the I/O permission bitmap and IOPL let the vCPL touch @width ports at @port. */
-int io_allowed(struct vcpu *v, uint16_t port, unsigned width); /* EMU_OK or EMU_FAULT #GP(0)/#PF */
+/*
+ * Do IOPL and, if they do not, the I/O permission bitmap let the vCPL touch @width ports at @port?
+ * EMU_OK, or EMU_FAULT with #GP(0) or #PF.  inout.c.
+ */
+int io_allowed(struct vcpu *v, uint16_t port, unsigned width);
+/* The same by the bitmap of the TSS alone.  tss.c. */
+int tss_io_allowed(struct vcpu *v, uint16_t port, unsigned width);
 
 #endif

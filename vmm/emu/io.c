@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Port I/O: IN, OUT, INS, OUTS.  The permission check comes first, then the memory operand, then
- * the bus: a device is never touched by an instruction that faults. Source: SDM Vol. 1, "I/O
- * Instructions" (19.4), "Protected-Mode I/O" (19.5); Vol. 2A, INS.
+ * Port I/O: the way to the devices; INS and OUTS (IN and OUT are in inout.c).  The permission check
+ * comes first, then the memory operand, then the bus: a device is never touched by an instruction
+ * that faults.  Source: SDM Vol. 1, "I/O Instructions" (19.4); Vol. 2A, INS.
  */
 #include "vmm/bus.h"
 #include "vmm/emu/handlers.h"
@@ -21,27 +21,6 @@ void emu_port_write(struct vcpu *v, uint16_t port, unsigned width, uint32_t val)
 		machine_pio_write(v->vm, v, port, width, val);
 	else
 		bus_write(&v->vm->pio, port, width, val);
-}
-
-/* imm8 is a port number, never sign-extended; otherwise DX. */
-static uint16_t port_of(const struct vcpu *v, const struct operand *o)
-{
-	return o->kind == OPND_IMM ? o->imm & 0xff : gpr_read(v, EDX, 2);
-}
-
-static int in_out(struct vcpu *v, const struct insn *in)
-{
-	bool input = in->op == OP_IN;
-	uint16_t port = port_of(v, &in->opnd[input ? 1 : 0]);
-	int r = io_allowed(v, port, in->width);
-
-	if (r)
-		return r;
-	if (input)
-		gpr_write(v, EAX, in->width, emu_port_read(v, port, in->width));
-	else
-		emu_port_write(v, port, in->width, gpr_read(v, EAX, in->width));
-	return EMU_OK;
 }
 
 /* One element from the port to ES:EDI.  The write is known to succeed before the port is read. */
@@ -96,5 +75,5 @@ int emu_io(struct vcpu *v, const struct insn *in)
 {
 	if (in->width != 1 && in->width != 2 && in->width != 4)
 		return vcpu_ud(v);
-	return in->op == OP_IN || in->op == OP_OUT ? in_out(v, in) : ins_outs(v, in);
+	return in->op == OP_IN || in->op == OP_OUT ? emu_in_out(v, in) : ins_outs(v, in);
 }

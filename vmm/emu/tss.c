@@ -39,16 +39,13 @@ int tss_stack(struct vcpu *v, unsigned cpl, uint16_t *ss, uint32_t *esp)
 	return EMU_OK;
 }
 
-int io_allowed(struct vcpu *v, uint16_t port, unsigned width)
+int tss_io_allowed(struct vcpu *v, uint16_t port, unsigned width)
 {
 	const struct segment *tr = &v->sh.tr;
 	uint16_t map, bits;
 	uint32_t off;
 	int ret;
 
-	/* In virtual-8086 mode IOPL does not matter: the bitmap is always consulted (18.5.2). */
-	if (!vcpu_protected(v) || (!(v->regs.eflags & FL_VM) && v->sh.cpl <= vcpu_iopl(v)))
-		return EMU_OK;
 	/* A 16-bit TSS has no bitmap; one whose limit ends before the field has none either. */
 	if (!tr_is(v, DESC_TSS32) || tr->limit < TSS32_IOMAP + 1)
 		return vcpu_gp(v, 0);
