@@ -52,6 +52,10 @@ bool decode_trapped(const struct cs_insn *cs, struct insn *in)
  * Run one handler; see emu_attempt() in handlers.h.  Every emulated instruction passes here, also
  * those that are not yours.
  */
+/*: 130. All or nothing
+ * An instruction that faults has not happened. So the registers are kept, the handler works on
+ * the vCPU itself, and if it fails they are put back.  This is yours: part A.
+ */
 int emu_attempt(struct vcpu *v, const struct insn *in, emu_fn *fn)
 {
 	/* TODO: before */
@@ -101,6 +105,11 @@ static int pushf(struct vcpu *v, const struct insn *in)
  * SDM Vol. 2B, POPF/POPFD, and the table "Effect of POPF/POPFD on the EFLAGS Register": which flags
  * are taken from the image depends on CPL, IOPL and operand size.  Those that may not be changed
  * keep their value, without a fault.  There are neither VIF nor VIP to be changed, nor VM.
+ */
+/*: 140. The instruction that does not trap
+ * At ring 3 popf silently leaves IF as it is: no trap, and the guest kernel goes on with
+ * interrupts in the wrong state. It is here because the scanner (further on) put a trapping byte
+ * in its place.
  */
 static int popf(struct vcpu *v, const struct insn *in)
 {

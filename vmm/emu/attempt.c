@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * One instruction, all or nothing.  A handler works on the vCPU itself; if it ends in a fault the
- * registers and the shadow go back to what they were, so that no handler needs its own undo (the
- * rewind-on-fault rule).
- */
+/* One instruction, all or nothing: the rewind-on-fault rule. No handler needs its own undo. */
 #include "vmm/emu/handlers.h"
 
+/*: 130. All or nothing
+ * An instruction that faults has not happened. So the registers are kept, the handler works on
+ * the vCPU itself, and if it fails they are put back.
+ */
 int emu_attempt(struct vcpu *v, const struct insn *in, emu_fn *fn)
 {
 	const struct cpu_regs regs = v->regs;

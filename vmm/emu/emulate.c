@@ -36,10 +36,6 @@ static emu_fn *const handlers[EMU_HANDLER_COUNT] = {
 	[EMU_HYPERCALL] = emu_hypercall,
 };
 
-/*: 130. All or nothing
- * An instruction that faults has not happened. So the registers are kept, the handler works on
- * the vCPU itself, and if it fails they are put back.
- */
 /*
  * -EAGAIN: a locked operation lost its race against another vCPU.  It is tried again, but not for
  * ever: then nothing has happened, EIP is still on it and the guest runs into it again.
