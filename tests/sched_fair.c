@@ -270,3 +270,30 @@ Test(sched_fair, equal_hogs_that_fit_stay_where_they_are)
 	cr_expect_leq(migrations, 20);
 	sim_free(sim);
 }
+
+/* Equal shares of a group may round to just off a whole pCPU: 6 times (100 / 6), and so on. */
+Test(sched_fair, rates_are_found_for_any_two_vms)
+{
+	for (unsigned pcpus = 1; pcpus <= 8; pcpus++)
+		for (unsigned k = 0; k < 64; k++) {
+			unsigned first = k / 8 + 1, all = first + k % 8 + 1;
+			struct sched_config c = { .pcpus = pcpus };
+			struct sched *s = sched_new(NULL, &c);
+			struct sched_entity e[16];
+			struct sched_group g[2];
+			uint64_t now = 1000;
+
+			cr_assert_not_null(s);
+			sched_group_init(&g[0], 100, 0);
+			sched_group_init(&g[1], 100, 0);
+			for (unsigned i = 0; i < all; i++) {
+				sched_entity_init(&e[i], &g[i >= first], &e[i]);
+				cr_assert_eq(sched_add(s, &e[i], now++), 0);
+			}
+			for (unsigned i = 0; i < all; i++)
+				cr_expect(sched_wake(s, &e[i], now++));
+			for (unsigned i = 0; i < all; i++)
+				sched_remove(s, &e[i], now++);
+			sched_free(s);
+		}
+}

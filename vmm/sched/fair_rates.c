@@ -69,7 +69,9 @@ static double water_fill(const struct sched *s, unsigned id)
 			else
 				weights += sched_weight(e);
 		}
-		if (weights <= 0 || (unit > 0 && more == whole))
+		/* Rounding may make one fall back below a whole pCPU: then this is as near as it
+		 * gets. */
+		if (weights <= 0 || (unit > 0 && more <= whole))
 			return unit;
 		whole = more;
 		unit = ((d->runnable < pcpus ? d->runnable : pcpus) - whole) / weights;
