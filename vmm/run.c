@@ -79,13 +79,13 @@ static int take_irq(struct vcpu *v)
 	return res < 0 ? res : 1;
 }
 
-static int take_one(struct vcpu *v)
+/* Only a shadow is in the way.  Of what?  The hint may be wrong, and a step costs more than to ask.
+ */
+static bool worth_a_step(struct vcpu *v)
 {
-	int res = vcpu_takes_nmi(v) ? take_nmi(v) : 0;
-
-	if (!res && vcpu_takes_interrupt(v))
-		res = take_irq(v);
-	return res;
+	if (atomic_load(&v->irq_pending))
+		machine_has_interrupt(v->vm, v); /* takes the hint back if there is none */
+	return vcpu_deliver_next(v) == DELIVER_STEP;
 }
 
 /* The CPU knows what the guest can take, and delivers it; what must wait opens a window. */
@@ -119,23 +119,25 @@ static int take_pending_assisted(struct vcpu *v)
  */
 static int take_pending(struct vcpu *v, unsigned *flags)
 {
-	bool shadow = v->sh.sti_shadow || v->sh.movss_shadow || v->step_original;
-	int res = 1;
+	int res = 0;
 
 	if (engine_assisted(v->engine))
 		return take_pending_assisted(v);
 	if (atomic_load(&v->irq_pending) && !(v->regs.eflags & FL_IF))
 		model_waits(v);
-	if (shadow) {
-		if (vcpu_takes_nmi(v) ||
-		    (vcpu_takes_interrupt(v) && machine_has_interrupt(v->vm, v)))
-			*flags |= ENGINE_STEP;
-		return 0;
+	for (unsigned n = 0; n < NESTED_MAX && res >= 0 && !v->shutdown; n++) {
+		switch (vcpu_deliver_next(v)) {
+		case DELIVER_NONE: return 0;
+		case DELIVER_NMI: res = take_nmi(v); break;
+		case DELIVER_IRQ: res = take_irq(v); break;
+		case DELIVER_STEP:
+			if (worth_a_step(v))
+				*flags |= ENGINE_STEP;
+			return 0;
+		}
 	}
-	for (unsigned n = 0; n < NESTED_MAX && res > 0 && !v->shutdown; n++)
-		res = take_one(v);
 	/* A controller that never runs dry must not keep us from being stopped. */
-	if (res > 0 && !v->shutdown)
+	if (res >= 0 && !v->shutdown)
 		atomic_store(&v->kicked, 1);
 	return res < 0 ? res : 0;
 }
@@ -257,9 +259,9 @@ static int look_ahead(struct vcpu *v)
 		int len, res;
 
 		/* Whatever is to happen before the next instruction needs the loop. */
-		if (atomic_load(&v->kicked) || vcpu_takes_nmi(v) || vcpu_takes_interrupt(v) ||
-		    v->halted || v->shutdown || v->step_original || v->sh.sti_shadow ||
-		    v->sh.movss_shadow || (v->regs.eflags & FL_TF) || !code_at_patch(v))
+		if (atomic_load(&v->kicked) || vcpu_deliver_next(v) != DELIVER_NONE || v->halted ||
+		    v->shutdown || v->step_original || v->sh.sti_shadow || v->sh.movss_shadow ||
+		    (v->regs.eflags & FL_TF) || !code_at_patch(v))
 			return 0;
 		seen = tsc_read();
 		len = code_fetch(v, v->regs.eip, code, sizeof(code));

@@ -70,6 +70,21 @@ int vcpu_fault(struct vcpu *v, unsigned vector, bool has_error, uint32_t error)
 	return EMU_FAULT;
 }
 
+enum deliver vcpu_deliver_next(const struct vcpu *v)
+{
+	struct deliver_state s = {
+		.nmi = atomic_load(&v->nmi_pending),
+		.irq = atomic_load(&v->irq_pending),
+		.eflags = v->regs.eflags,
+		.nmi_blocked = v->sh.nmi_blocked,
+		.sti_shadow = v->sh.sti_shadow,
+		/* Nothing comes between an instruction's patch and its original. */
+		.movss_shadow = v->sh.movss_shadow || v->step_original,
+	};
+
+	return deliver_next(&s);
+}
+
 /*
  * With a dispatcher another vCPU gets the pCPU.  A vCPU with a thread of its own yields, which is
  * enough if the one that is waited for has just lost its CPU; who goes on spinning sleeps a little,

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include "vmm/deliver.h"
 #include "vmm/types.h"
 
 struct vm;
@@ -139,17 +140,10 @@ static inline unsigned vcpu_iopl(const struct vcpu *v)
 }
 
 /*
- * Could the vCPU take an NMI, or an interrupt, if it were not for the STI and MOV SS shadows?  By
- * the hints: a controller may turn out to have none.  The vCPU's thread.
+ * What the vCPU could be given before its next instruction, by the hints: a controller may turn out
+ * to have none.  The vCPU's thread.
  */
-static inline bool vcpu_takes_nmi(const struct vcpu *v)
-{
-	return atomic_load(&v->nmi_pending) && !v->sh.nmi_blocked;
-}
-static inline bool vcpu_takes_interrupt(const struct vcpu *v)
-{
-	return atomic_load(&v->irq_pending) && (v->regs.eflags & FL_IF);
-}
+enum deliver vcpu_deliver_next(const struct vcpu *v);
 
 /* Would an interrupt be taken before the next instruction? */
 static inline bool vcpu_interruptible(const struct vcpu *v)

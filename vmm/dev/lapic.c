@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Local APIC: priorities, delivery, LVT, reset.  The register interfaces are in lapic_regs.c
- * (memory) and lapic_x2apic.c (MSRs), messages in lapic_ipi.c, the timer in lapic_timer.c.
+ * Local APIC: delivery, LVT, reset.  Which interrupt is next is in lapic_irqs.c; the register
+ * interfaces are in lapic_regs.c (memory) and lapic_x2apic.c (MSRs), messages in lapic_ipi.c, the
+ * timer in lapic_timer.c.
  * Source: SDM Vol. 3A, "Advanced Programmable Interrupt Controller (APIC)" (10); numbers below are
  * of its sections.
  */
@@ -25,24 +26,16 @@ static uint32_t vector_or_0(int vector)
 	return vector < 0 ? 0 : (uint32_t)vector;
 }
 
-/* 10.8.3.1 "Task and Processor Priorities": PPR. */
-uint32_t lapic_ppr(const struct lapic *l)
-{
-	uint32_t isrv = vector_or_0(lapic_bit_highest(l->isr));
-
-	return (l->tpr & 0xf0) >= (isrv & 0xf0) ? l->tpr : isrv & 0xf0;
-}
-
 /* 10.6.2.4 "Lowest Priority Delivery Mode": APR. */
 uint32_t lapic_apr(const struct lapic *l)
 {
-	uint32_t tpr = l->tpr & 0xf0;
-	uint32_t irrv = vector_or_0(lapic_bit_highest(l->irr)) & 0xf0;
-	uint32_t isrv = vector_or_0(lapic_bit_highest(l->isr)) & 0xf0;
+	uint32_t tpr = l->irqs.tpr & 0xf0;
+	uint32_t irrv = vector_or_0(lapic_bit_highest(l->irqs.irr)) & 0xf0;
+	uint32_t isrv = vector_or_0(lapic_bit_highest(l->irqs.isr)) & 0xf0;
 	uint32_t both = tpr & isrv;
 
 	if (tpr >= irrv && tpr > isrv)
-		return l->tpr;
+		return l->irqs.tpr;
 	return both > irrv ? both : irrv;
 }
 
@@ -57,13 +50,9 @@ bool lapic_enabled(const struct lapic *l)
  */
 int lapic_pending(const struct lapic *l)
 {
-	int vector = l->hw_enabled ? lapic_bit_highest(l->irr) : -1;
-
 	/* A software-disabled APIC holds what it accepted before; it is still for the CPU
 	 * (10.4.7.2). */
-	if (vector < 0 || ((uint32_t)vector & 0xf0) <= (lapic_ppr(l) & 0xf0))
-		return -1;
-	return vector;
+	return l->hw_enabled ? irqs_pending(&l->irqs) : -1;
 }
 
 void lapic_notify(struct lapic *l)
@@ -74,13 +63,11 @@ void lapic_notify(struct lapic *l)
 
 uint8_t lapic_ack(struct lapic *l)
 {
-	int vector = lapic_pending(l);
+	int vector = l->hw_enabled ? irqs_ack(&l->irqs) : -1;
 
 	/* 10.9 "Spurious Interrupt": no ISR bit, so its handler sends no EOI. */
 	if (vector < 0)
 		return l->svr & 0xff;
-	lapic_bit_clear(l->irr, (uint8_t)vector);
-	lapic_bit_set(l->isr, (uint8_t)vector);
 	if (l->stats)
 		irq_stats_acked(l->stats, (uint8_t)vector);
 	return (uint8_t)vector;
@@ -106,11 +93,7 @@ bool lapic_deliver_from(struct lapic *l, uint8_t vector, bool level, enum irq_pa
 	}
 	if (l->stats)
 		irq_stats_raised(l->stats, vector, path, timers_now(l->timers));
-	lapic_bit_set(l->irr, vector);
-	if (level)
-		lapic_bit_set(l->tmr, vector);
-	else
-		lapic_bit_clear(l->tmr, vector);
+	irqs_accept(&l->irqs, vector, level);
 	lapic_notify(l);
 	return true;
 }
@@ -177,12 +160,11 @@ static void lint_eoi(struct lapic *l, enum lvt n, uint8_t vector)
 
 void lapic_eoi(struct lapic *l)
 {
-	int vector = lapic_bit_highest(l->isr);
+	int vector = irqs_eoi(&l->irqs);
 
 	if (vector < 0)
 		return;
-	lapic_bit_clear(l->isr, (uint8_t)vector);
-	if (lapic_bit_test(l->tmr, (uint8_t)vector)) {
+	if (lapic_bit_test(l->irqs.tmr, (uint8_t)vector)) {
 		lint_eoi(l, LVT_LINT0, (uint8_t)vector);
 		lint_eoi(l, LVT_LINT1, (uint8_t)vector);
 		/* 10.8.5 "Signaling Interrupt Servicing Completion". */
@@ -194,21 +176,21 @@ void lapic_eoi(struct lapic *l)
 
 int lapic_in_service(const struct lapic *l, bool *level)
 {
-	int vector = lapic_bit_highest(l->isr);
+	int vector = lapic_bit_highest(l->irqs.isr);
 
 	if (vector >= 0)
-		*level = lapic_bit_test(l->tmr, (uint8_t)vector);
+		*level = lapic_bit_test(l->irqs.tmr, (uint8_t)vector);
 	return vector;
 }
 
 uint32_t lapic_tpr(const struct lapic *l)
 {
-	return l->tpr;
+	return l->irqs.tpr;
 }
 
 void lapic_write_tpr(struct lapic *l, uint32_t val)
 {
-	l->tpr = val & 0xff;
+	l->irqs.tpr = val & 0xff;
 	lapic_notify(l);
 }
 
@@ -287,13 +269,12 @@ void lapic_init_reset(struct lapic *l)
 {
 	lapic_timer_reset(l);
 	for (unsigned vector = 0; vector < 256 && l->stats; vector++)
-		if (lapic_bit_test(l->irr, (uint8_t)vector))
+		if (lapic_bit_test(l->irqs.irr, (uint8_t)vector))
 			irq_stats_dropped(l->stats, (uint8_t)vector);
-	l->tpr = l->ldr = l->icr_lo = l->icr_hi = 0;
+	l->irqs = (struct lapic_irqs){ 0 };
+	l->ldr = l->icr_lo = l->icr_hi = 0;
 	l->dfr = UINT32_MAX;
 	l->svr = SVR_RESET;
-	for (unsigned i = 0; i < 8; i++)
-		l->isr[i] = l->tmr[i] = l->irr[i] = 0;
 	for (unsigned n = 0; n < LVT_COUNT; n++)
 		l->lvt[n] = LVT_MASK;
 	l->esr = l->esr_pending = 0;

@@ -49,8 +49,7 @@ static void take(struct lapic *l, uint8_t vector)
 	if (l->stats)
 		irq_stats_raised_many(l->stats, vector, IRQ_PATH_ASSIGNED, 1ull + more,
 				      since ? since : timers_now(l->timers));
-	lapic_bit_set(l->irr, vector);
-	lapic_bit_clear(l->tmr, vector);
+	irqs_accept(&l->irqs, vector, false);
 }
 
 void lapic_posted_take(struct lapic *l)

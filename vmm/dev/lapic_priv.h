@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the parts of the local APIC share: lapic.c (priorities, delivery), lapic_regs.c (MMIO),
- * lapic_x2apic.c (MSRs), lapic_ipi.c (ICR, destinations), lapic_posted.c and lapic_timer.c.
+ * What the parts of the local APIC share: lapic.c (delivery), lapic_irqs.c (priorities),
+ * lapic_regs.c (MMIO), lapic_x2apic.c (MSRs), lapic_ipi.c (ICR, destinations), lapic_posted.c,
+ * lapic_timer.c and lapic_count.c.
  * Nobody else includes it.
  */
 #ifndef RINGSIDE_VMM_DEV_LAPIC_PRIV_H
@@ -10,6 +11,8 @@
 #include <stdatomic.h>
 
 #include "vmm/dev/devices.h"
+#include "vmm/dev/lapic_count.h"
+#include "vmm/dev/lapic_irqs.h"
 #include "vmm/irq_stats.h"
 
 /* Register offsets; SDM Vol. 3A, table "Local APIC Register Address Map" (10-1). */
@@ -91,9 +94,9 @@ struct lapic {
 	uint8_t reset_id;
 	bool hw_enabled; /* IA32_APIC_BASE bit 11 */
 	bool x2apic;     /* IA32_APIC_BASE bit 10 */
-	uint32_t id, tpr, ldr, dfr, svr;
+	uint32_t id, ldr, dfr, svr;
 	uint32_t icr_lo, icr_hi;
-	uint32_t isr[8], tmr[8], irr[8]; /* bit v % 32 of word v / 32 */
+	struct lapic_irqs irqs; /* IRR, ISR, TMR, TPR; see lapic_irqs.h */
 	uint32_t lvt[LVT_COUNT];
 	bool lint[2];         /* pin levels */
 	uint32_t esr;         /* as latched by the last write, what a read gives */
@@ -102,39 +105,12 @@ struct lapic {
 
 	/* Timer; see lapic_timer.c. */
 	struct vtimer timer;
-	uint32_t initial, divide;
-	bool counting;         /* one-shot or periodic count in progress */
-	uint64_t zero_ns;      /* when it next reaches zero (with an interrupt) */
-	uint64_t tsc_deadline; /* 0: disarmed */
+	struct lapic_count count; /* one-shot and periodic mode; see lapic_count.h */
+	uint64_t tsc_deadline;    /* 0: disarmed */
 
 	struct irq_stats *stats; /* may be NULL */
 	struct posted posted;    /* see lapic_posted.c */
 };
-
-static inline bool lapic_bit_test(const uint32_t *set, uint8_t vector)
-{
-	return set[vector / 32] >> (vector % 32) & 1;
-}
-
-static inline void lapic_bit_set(uint32_t *set, uint8_t vector)
-{
-	set[vector / 32] |= 1u << (vector % 32);
-}
-
-static inline void lapic_bit_clear(uint32_t *set, uint8_t vector)
-{
-	set[vector / 32] &= ~(1u << (vector % 32));
-}
-
-/* The highest vector in @set, or -1. */
-static inline int lapic_bit_highest(const uint32_t *set)
-{
-	for (int i = 7; i >= 0; i--) {
-		if (set[i])
-			return i * 32 + 31 - __builtin_clz(set[i]);
-	}
-	return -1;
-}
 
 static inline bool lapic_sw_enabled(const struct lapic *l)
 {
@@ -147,7 +123,6 @@ void lapic_notify(struct lapic *l);
 void lapic_error(struct lapic *l, uint32_t bit);
 
 /* Registers; each is what software writes, reserved bits dropped. */
-uint32_t lapic_ppr(const struct lapic *l);
 uint32_t lapic_ldr(const struct lapic *l);
 void lapic_write_svr(struct lapic *l, uint32_t val);
 void lapic_write_lvt(struct lapic *l, enum lvt n, uint32_t val);

@@ -15,15 +15,15 @@ static bool in_block(uint32_t off, uint32_t base, uint32_t len)
 bool lapic_read_reg(struct lapic *l, uint32_t off, uint32_t *val)
 {
 	if (in_block(off, APIC_ISR, 0x80)) {
-		*val = l->isr[(off - APIC_ISR) / 16];
+		*val = l->irqs.isr[(off - APIC_ISR) / 16];
 		return true;
 	}
 	if (in_block(off, APIC_TMR, 0x80)) {
-		*val = l->tmr[(off - APIC_TMR) / 16];
+		*val = l->irqs.tmr[(off - APIC_TMR) / 16];
 		return true;
 	}
 	if (in_block(off, APIC_IRR, 0x80)) {
-		*val = l->irr[(off - APIC_IRR) / 16];
+		*val = l->irqs.irr[(off - APIC_IRR) / 16];
 		return true;
 	}
 	if (in_block(off, APIC_LVT_TIMER, LVT_COUNT * 16)) {
@@ -33,14 +33,14 @@ bool lapic_read_reg(struct lapic *l, uint32_t off, uint32_t *val)
 	switch (off) {
 	case APIC_ID: *val = l->x2apic ? l->reset_id : l->id; return true;
 	case APIC_VERSION: *val = APIC_VERSION_VALUE; return true;
-	case APIC_TPR: *val = l->tpr; return true;
-	case APIC_PPR: *val = lapic_ppr(l); return true;
+	case APIC_TPR: *val = l->irqs.tpr; return true;
+	case APIC_PPR: *val = irqs_ppr(&l->irqs); return true;
 	case APIC_LDR: *val = lapic_ldr(l); return true;
 	case APIC_SVR: *val = l->svr; return true;
 	case APIC_ESR: *val = l->esr; return true;
-	case APIC_TIMER_INITIAL: *val = l->initial; return true;
+	case APIC_TIMER_INITIAL: *val = l->count.initial; return true;
 	case APIC_TIMER_CURRENT: *val = lapic_timer_current(l); return true;
-	case APIC_TIMER_DIVIDE: *val = l->divide; return true;
+	case APIC_TIMER_DIVIDE: *val = l->count.divide; return true;
 	default: return false;
 	}
 }

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Delivery of interrupts and exceptions through the guest's IDT or IVT, and what becomes of a
- * fault on the way.  inject_once() decides everything, writes the frame, and only then changes the
- * vCPU: a nested fault finds it as it was.  (The one exception is the accessed bit in descriptors,
- * which the CPU also sets early.)
- * Source: Intel SDM Vol. 3A, "Interrupt and Exception Handling" (6); Vol. 2, "INT
- * n/INTO/INT3/INT1".
+ * fault on the way.  inject_once() decides everything; frame.c writes the frame, and only then
+ * changes the vCPU: a nested fault finds it as it was.  (The one exception is the accessed bit in
+ * descriptors, which the CPU also sets early.) Source: Intel SDM Vol. 3A, "Interrupt and Exception
+ * Handling" (6); Vol. 2, "INT n/INTO/INT3/INT1".
  */
-#include "vmm/emu/seg.h"
+#include "vmm/emu/frame.h"
 
 #define DR6_BD 0x2000u /* #DB because of DR7.GD: the one #DB fault that is no breakpoint */
 #define DR7_GD 0x2000u
@@ -17,10 +16,10 @@ static const uint32_t fault_vectors = 1u << VEC_DE | 1u << VEC_BR | 1u << VEC_UD
 				      1u << VEC_TS | 1u << VEC_NP | 1u << VEC_SS | 1u << VEC_GP |
 				      1u << VEC_PF | 1u << VEC_MF | 1u << VEC_AC | 1u << VEC_XM;
 
-/* An exception, as opposed to an interrupt (from a device or from INT n) with the same vector. */
-static bool is_exception(const struct event *ev)
+bool event_is_fault(const struct event *ev)
 {
-	return !ev->soft && !ev->external;
+	return event_is_exception(ev) && ev->vector < 32 &&
+	       (fault_vectors >> ev->vector & 1 || (ev->vector == VEC_DB && ev->dr6 & DR6_BD));
 }
 
 /* How an exception counts when another follows; SDM Vol. 3A, "Interrupt 8" (6.15), table 6-4. */
@@ -28,7 +27,7 @@ enum event_class { CLASS_BENIGN, CLASS_CONTRIBUTORY, CLASS_PAGE_FAULT, CLASS_DOU
 
 static enum event_class event_class(const struct event *ev)
 {
-	if (!is_exception(ev))
+	if (!event_is_exception(ev))
 		return CLASS_BENIGN;
 	switch (ev->vector) {
 	case VEC_DE:
@@ -42,37 +41,11 @@ static enum event_class event_class(const struct event *ev)
 	}
 }
 
-/*
- * EFLAGS as pushed.  RF is set for faults, so that the instruction that is restarted by IRET does
- * not meet its own breakpoint again, and clear for INT n.  Otherwise it is pushed as it is, which
- * for an interrupt between iterations of a string instruction means that the emulator or the CPU
- * has set it.  SDM Vol. 3B, "Instruction-Breakpoint Exception Condition" (17.3.1.1).
- */
-static uint32_t flags_image(const struct vcpu *v, const struct event *ev)
-{
-	uint32_t flags = v->regs.eflags;
-
-	if (ev->soft)
-		return flags & ~FL_RF;
-	if (is_exception(ev) && ev->vector < 32 &&
-	    (fault_vectors >> ev->vector & 1 || (ev->vector == VEC_DB && ev->dr6 & DR6_BD)))
-		return flags | FL_RF;
-	return flags;
-}
-
-/* What every delivery does to the vCPU besides CS:EIP, SS:ESP and EFLAGS. */
-static void delivered(struct vcpu *v)
-{
-	v->halted = false;
-	v->sh.sti_shadow = false;
-	v->sh.movss_shadow = false;
-}
-
 /* SDM Vol. 3A, "Interrupt and Exception Handling" in real-address mode (21.1.4). */
 static int deliver_real(struct vcpu *v, const struct event *ev)
 {
 	const struct segment *ss = &v->regs.seg[SEG_SS];
-	uint32_t frame[3] = { flags_image(v, ev), v->regs.seg[SEG_CS].sel, v->regs.eip };
+	uint32_t frame[3] = { frame_flags(v, ev), v->regs.seg[SEG_CS].sel, v->regs.eip };
 	uint32_t off = ev->vector * 4u, esp = v->regs.gpr[ESP];
 	uint16_t ivt[2]; /* IP, CS */
 	int ret;
@@ -91,7 +64,6 @@ static int deliver_real(struct vcpu *v, const struct event *ev)
 	seg_load_real(v, SEG_CS, ivt[1]);
 	v->regs.eip = ivt[0];
 	v->regs.eflags &= ~(FL_IF | FL_TF | FL_AC | FL_RF);
-	delivered(v);
 	return EMU_OK;
 }
 
@@ -137,51 +109,42 @@ static int read_gate(struct vcpu *v, const struct event *ev, struct gate *g)
  */
 static int deliver_protected(struct vcpu *v, const struct event *ev)
 {
-	uint32_t frame[6], esp = v->regs.gpr[ESP], ss_error = 0;
-	struct segment cs, ss = v->regs.seg[SEG_SS];
-	unsigned cpl = v->sh.cpl, n = 0;
+	struct entry to = { .ss = v->regs.seg[SEG_SS], .esp = v->regs.gpr[ESP], .cpl = v->sh.cpl };
 	struct gate g;
 	uint16_t sel;
 	int ret = read_gate(v, ev, &g);
 
 	if (!ret)
-		ret = cs_check_gate(v, g.sel, true, &cs);
+		ret = cs_check_gate(v, g.sel, true, &to.cs);
 	if (ret)
 		return ret;
-	if (!seg_is_conforming(&cs) && cs.dpl < cpl) {
-		frame[n++] = ss.sel;
-		frame[n++] = esp;
-		cpl = cs.dpl;
-		ret = tss_stack(v, cpl, &sel, &esp);
+	to.eip = g.off;
+	to.width = g.width;
+	to.interrupt_gate = g.type == DESC_INT16 || g.type == DESC_INT32;
+	if (!seg_is_conforming(&to.cs) && to.cs.dpl < v->sh.cpl) {
+		to.inner = true;
+		to.cpl = to.cs.dpl;
+		ret = tss_stack(v, to.cpl, &sel, &to.esp);
 		if (!ret)
-			ret = ss_check(v, sel, cpl, VEC_TS, &ss);
+			ret = ss_check(v, sel, to.cpl, VEC_TS, &to.ss);
 		if (ret)
 			return ret;
-		ss_error = sel_error(sel);
+		to.ss_error = sel_error(sel);
 	}
-	frame[n++] = flags_image(v, ev);
-	frame[n++] = v->regs.seg[SEG_CS].sel;
-	frame[n++] = v->regs.eip;
-	if (ev->has_error && is_exception(ev))
-		frame[n++] = ev->error;
-	if (g.off > cs.limit)
+	if (to.eip > to.cs.limit)
 		return vcpu_gp(v, 0);
-	ret = seg_mark_accessed(v, &cs);
+	ret = seg_mark_accessed(v, &to.cs);
 	if (!ret)
-		ret = seg_mark_accessed(v, &ss);
-	if (!ret)
-		ret = stack_push_frame(v, &ss, &esp, cpl, g.width, frame, n, ss_error);
-	if (!ret)
-		ret = cs_load(v, &cs, cpl, g.off);
-	if (ret)
-		return ret;
-	v->regs.seg[SEG_SS] = ss;
-	v->regs.gpr[ESP] = esp;
-	v->regs.eflags &= ~(FL_TF | FL_NT | FL_RF | FL_VM);
-	if (g.type == DESC_INT16 || g.type == DESC_INT32)
-		v->regs.eflags &= ~FL_IF;
-	delivered(v);
-	return EMU_OK;
+		ret = seg_mark_accessed(v, &to.ss);
+	return ret ? ret : frame_enter(v, ev, &to);
+}
+
+/* What every delivery does to the vCPU besides CS:EIP, SS:ESP and EFLAGS. */
+static void delivered(struct vcpu *v)
+{
+	v->halted = false;
+	v->sh.sti_shadow = false;
+	v->sh.movss_shadow = false;
 }
 
 int inject_once(struct vcpu *v, const struct event *ev)
@@ -194,13 +157,15 @@ int inject_once(struct vcpu *v, const struct event *ev)
 	 */
 	if (ret == EMU_FAULT && !ev->soft && v->fault.vector != VEC_PF)
 		v->fault.error |= 1;
+	if (!ret)
+		delivered(v);
 	return ret;
 }
 
 /* State that changes when the event happens, whether or not its handler can be reached. */
 static void event_effects(struct vcpu *v, const struct event *ev)
 {
-	if (!is_exception(ev))
+	if (!event_is_exception(ev))
 		return;
 	switch (ev->vector) {
 	case VEC_PF: v->sh.cr2 = ev->cr2; break;

@@ -19,7 +19,7 @@ bool rep_more(const struct vcpu *v, const struct insn *in, const struct rep *rep
 	if (!rep->on)
 		return rep->done == 0;
 	/* Whoever wants the vCPU gets it between two iterations, as on a CPU. */
-	if (rep->done && (atomic_load(&v->kicked) || vcpu_takes_nmi(v) || vcpu_takes_interrupt(v)))
+	if (rep->done && (atomic_load(&v->kicked) || vcpu_deliver_next(v) != DELIVER_NONE))
 		return false;
 	return !rep->stop && rep->done < rep->max && gpr_read(v, ECX, in->addrsize) != 0;
 }
