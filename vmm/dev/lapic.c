@@ -44,10 +44,6 @@ bool lapic_enabled(const struct lapic *l)
 	return l->hw_enabled && lapic_sw_enabled(l);
 }
 
-/*: 170. The highest that may
- * A bit for each vector that waits (IRR), a bit for each that is in service (ISR), and a class
- * below which nothing comes through (TPR, PPR).
- */
 int lapic_pending(const struct lapic *l)
 {
 	/* A software-disabled APIC holds what it accepted before; it is still for the CPU

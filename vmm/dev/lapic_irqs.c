@@ -21,6 +21,10 @@ void irqs_accept(struct lapic_irqs *q, uint8_t vector, bool level)
 		lapic_bit_clear(q->tmr, vector);
 }
 
+/*: 170. The highest that may
+ * A bit for each vector that waits (IRR), a bit for each that is in service (ISR), and a class
+ * below which nothing comes through (TPR, PPR).
+ */
 int irqs_pending(const struct lapic_irqs *q)
 {
 	int vector = lapic_bit_highest(q->irr);

@@ -47,8 +47,10 @@ static inline int lapic_bit_highest(const uint32_t *set)
 }
 
 /*
- * The processor priority register (10.8.3.1 "Task and Processor Priorities"): the task priority or
- * the class of the highest vector in service, whichever class is higher.
+ * The processor priority register (10.8.3.1 "Task and Processor Priorities").  Its class is that of
+ * the task priority or of the highest vector in service, whichever is higher.  Its subclass (bits
+ * 3:0) is TPR's if TPR's class is the higher one, 0 if it is the lower one; if they are equal the
+ * manual allows both.
  */
 uint32_t irqs_ppr(const struct lapic_irqs *q);
 

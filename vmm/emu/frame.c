@@ -15,6 +15,10 @@ uint32_t frame_flags(const struct vcpu *v, const struct event *ev)
 	return event_is_fault(ev) ? flags | FL_RF : flags;
 }
 
+/*: 185. Building the frame
+ * Flags, CS, EIP and perhaps an error code go to the guest's stack; then to the handler, with the
+ * flags that the gate wants.
+ */
 int frame_enter(struct vcpu *v, const struct event *ev, const struct entry *to)
 {
 	uint32_t frame[6], esp = to->esp;

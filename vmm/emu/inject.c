@@ -102,10 +102,9 @@ static int read_gate(struct vcpu *v, const struct event *ev, struct gate *g)
 	return EMU_OK;
 }
 
-/*: 180. Building the frame
- * What a CPU does in microcode: find the gate in the guest's IDT, check it, change stacks if the
- * privilege changes, push flags, CS, EIP and perhaps an error code, and go to the handler with
- * the flags that the gate wants.
+/*: 180. Finding the handler
+ * What a CPU does in microcode: find the gate in the guest's IDT, check it, and change stacks if
+ * the privilege changes.
  */
 static int deliver_protected(struct vcpu *v, const struct event *ev)
 {

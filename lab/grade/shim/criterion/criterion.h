@@ -49,6 +49,7 @@ _Noreturn void lab_check_failed(const char *file, int line, const char *what, co
 #define cr_assert_str_eq(a, b, ...)    LAB_CHECK(!strcmp(a, b), #a " equals " #b, __VA_ARGS__)
 #define cr_assert_arr_eq(a, b, n, ...) LAB_CHECK(!memcmp(a, b, n), #a " equals " #b, __VA_ARGS__)
 #define cr_assert_fail(...)            LAB_CHECK(false, "failed", __VA_ARGS__)
+#define cr_log_error(...)              lab_note(__VA_ARGS__)
 
 #define cr_log_error(...) lab_note(__VA_ARGS__)
 
