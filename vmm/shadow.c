@@ -172,7 +172,7 @@ static int shadow_select_locked(struct vcpu *v)
 	struct shadow_mmu *m = shadow_of(v);
 	struct space *cur = shadow_space(v), *sp = cur;
 	uint32_t mode = current_mode(v), root = current_root(v, mode);
-	bool user = (mode & MODE_PG) && v->sh.cpl == 3;
+	bool user = view_is_user(v);
 	int err;
 
 	if (cur->root != root || cur->mode != mode || cur->user != user) {

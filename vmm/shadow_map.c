@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The shadow MMU: the mappings of a space, and what a flush does to them. */
+/* The shadow MMU: the mappings of a space, and how they are made. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,119 +109,13 @@ static struct chunk *chunk_get(struct space *sp, gva_t gva)
 	return sp->chunk[i];
 }
 
-/* ---- the guest's tables against what is remembered of them ---- */
-
-static uint64_t read_entry(const struct vm *vm, gpa_t gpa, unsigned len)
-{
-	const void *p = vm_ptr((struct vm *)vm, gpa, len);
-
-	if (!p)
-		return 0;
-	return len == 8 ? __atomic_load_n((const uint64_t *)p, __ATOMIC_RELAXED)
-			: __atomic_load_n((const uint32_t *)p, __ATOMIC_RELAXED);
-}
-
-static unsigned entry_len(const struct space *sp)
-{
-	return sp->mode & MODE_PAE ? 8 : 4;
-}
-
-/* Unmap the whole chunk from the world. */
-static int chunk_drop(struct shadow_mmu *m, struct space *sp, unsigned index)
+int shadow_chunk_drop(struct shadow_mmu *m, struct space *sp, unsigned index)
 {
 	struct chunk *c = sp->chunk[index];
 
 	m->st.stale += c->pages;
 	shadow_chunk_clear(m, c);
 	return sp->engine->ops->unmap(sp->engine, (gva_t)index << CHUNK_SHIFT, 1u << CHUNK_SHIFT);
-}
-
-/* Unmap the pages of @c whose page-table entries are not what they were. */
-static int chunk_compare(struct shadow_mmu *m, struct space *sp, struct chunk *c)
-{
-	unsigned len = entry_len(sp);
-	size_t bytes = (size_t)CHUNK_PAGES * len;
-	const uint8_t *now = vm_ptr(m->vm, c->pt_gpa, bytes);
-	int err = 0;
-
-	if (now && !memcmp(now, c->snapshot, bytes))
-		return 0;
-	for (unsigned i = 0; i < CHUNK_PAGES && !err; i++) {
-		uint64_t entry = read_entry(m->vm, c->pt_gpa + (gpa_t)i * len, len);
-
-		if (!memcmp(c->snapshot + i * len, &entry, len))
-			continue;
-		if (c->map[i]) {
-			m->st.stale++;
-			err = shadow_unmap(m, c->map[i]);
-		}
-		/* Not mapped: any value will do, and this one compares equal next time. */
-		memcpy(c->snapshot + i * len, &entry, len);
-	}
-	return err;
-}
-
-int shadow_space_validate(struct shadow_mmu *m, struct space *sp)
-{
-	unsigned kept = 0;
-	int err = 0;
-
-	m->st.validated++;
-	for (unsigned i = 0; i < sp->used_count; i++) {
-		unsigned index = sp->used[i];
-		struct chunk *c = sp->chunk[index];
-		bool moved = (sp->mode & MODE_PAE) &&
-			     sp->pdpte[index >> 9] != sp->v->sh.pdpte[index >> 9];
-
-		if (!err && c->pages) {
-			if (moved || read_entry(m->vm, c->pde_gpa, entry_len(sp)) != c->pde)
-				err = chunk_drop(m, sp, index);
-			else if (!c->large)
-				err = chunk_compare(m, sp, c);
-		}
-		if (!c->pages && !err) {
-			free(c);
-			sp->chunk[index] = NULL;
-			continue;
-		}
-		sp->used[kept++] = (uint16_t)index;
-	}
-	sp->used_count = kept;
-	memcpy(sp->pdpte, sp->v->sh.pdpte, sizeof(sp->pdpte));
-	sp->gen = sp->v->tlb_gen;
-	return err;
-}
-
-void mmu_flush(struct vcpu *v)
-{
-	v->tlb_gen++;
-}
-
-void mmu_flush_page(struct vcpu *v, gva_t gva)
-{
-	struct shadow_mmu *m = shadow_of(v);
-	struct space *cur = m ? shadow_space(v) : NULL;
-
-	if (!cur)
-		return;
-	pthread_mutex_lock(&v->vm->mmu_lock);
-	/* Both views of the address space; others are compared when they are switched to. */
-	for (struct space *sp = m->spaces; sp; sp = sp->next) {
-		unsigned index = gva >> CHUNK_SHIFT, n = sp->mode & MODE_PAE ? 1 : 2;
-		struct chunk *c = sp->chunk[index];
-		uint32_t i;
-
-		if (sp->v != v || sp->root != cur->root)
-			continue;
-		i = c && !c->large ? c->map[gva >> PAGE_SHIFT & (CHUNK_PAGES - 1)] : NONE;
-		if (i)
-			shadow_unmap(m, i);
-		/* A large page: every part of it, whichever the address is in. */
-		for (index &= ~(n - 1); n--; index++)
-			if (sp->chunk[index] && sp->chunk[index]->large)
-				chunk_drop(m, sp, index);
-	}
-	pthread_mutex_unlock(&v->vm->mmu_lock);
 }
 
 /* ---- filling ---- */
@@ -261,19 +155,19 @@ int shadow_map_run(struct shadow_mmu *m, struct space *sp, gva_t gva, gpa_t gpa,
 	return sp->engine->ops->map(sp->engine, gva, gpa, (uint64_t)n * PAGE_SIZE, prot);
 }
 
-/* What a page with these properties may be used for in this space without another fault. */
+/* What the page of @leaf may be used for in this space without another fault. */
 static unsigned page_prot(const struct shadow_mmu *m, const struct space *sp,
 			  const struct mmu_leaf *leaf)
 {
-	bool write = leaf->writable || (!sp->user && !(sp->mode & MODE_WP));
-	unsigned prot = MAP_R;
+	struct view w = shadow_view(sp);
+	unsigned prot = view_prot(&w, leaf);
 
-	/* Read-only until the first write, which sets D; and while the page is code in a copy. */
-	if (write && leaf->dirty && !code_shadowed(m->vm->code, leaf->gpa))
-		prot |= MAP_W;
-	/* Kernel code is only ever executed from copies, and nothing from a window. */
-	if (sp->user && !leaf->nx && !region_at(m->vm, leaf->gpa))
-		prot |= MAP_X;
+	/* While the page is code in a copy, writes must be seen. */
+	if ((prot & MAP_W) && code_shadowed(m->vm->code, leaf->gpa))
+		prot &= ~(unsigned)MAP_W;
+	/* Nothing is executed from a window. */
+	if ((prot & MAP_X) && region_at(m->vm, leaf->gpa))
+		prot &= ~(unsigned)MAP_X;
 	return prot;
 }
 
@@ -287,7 +181,7 @@ static bool is_large(const struct mmu_leaf *leaf)
 static void note_pte(const struct space *sp, struct chunk *c, gva_t gva,
 		     const struct mmu_leaf *leaf)
 {
-	unsigned len = entry_len(sp), i = gva >> PAGE_SHIFT & (CHUNK_PAGES - 1);
+	unsigned len = shadow_entry_len(sp), i = gva >> PAGE_SHIFT & (CHUNK_PAGES - 1);
 
 	if (!c->large)
 		memcpy(c->snapshot + i * len, &leaf->pte, len);
@@ -300,14 +194,14 @@ struct chunk *shadow_note(struct shadow_mmu *m, struct space *sp, gva_t gva,
 	unsigned i = gva >> PAGE_SHIFT & (CHUNK_PAGES - 1);
 	struct chunk *c = chunk_get(sp, gva);
 	bool large = is_large(leaf);
-	gpa_t pt = large ? 0 : leaf->pte_gpa - (gpa_t)i * entry_len(sp);
+	gpa_t pt = large ? 0 : leaf->pte_gpa - (gpa_t)i * shadow_entry_len(sp);
 
 	if (!c)
 		return NULL;
 	if (c->pages && (c->pde_gpa != leaf->pde_gpa || c->pde != leaf->pde || c->pt_gpa != pt ||
 			 c->large != large)) {
 		/* The directory entry changed without a flush: start afresh. */
-		if (chunk_drop(m, sp, gva >> CHUNK_SHIFT))
+		if (shadow_chunk_drop(m, sp, gva >> CHUNK_SHIFT))
 			return NULL;
 	}
 	if (!c->pages)
@@ -320,26 +214,28 @@ struct chunk *shadow_note(struct shadow_mmu *m, struct space *sp, gva_t gva,
 	return c;
 }
 
-/* May @gva be filled together with a neighbour?  It must need no change of the guest's tables. */
-static bool fill_neighbour(struct shadow_mmu *m, struct space *sp, gva_t gva,
-			   const struct mmu_leaf *first, struct mmu_leaf *leaf)
+/*
+ * What a neighbour at @gva may be mapped with, together with @first: it must need no change of the
+ * guest's tables.  0 if not at all.
+ */
+static unsigned neighbour_prot(struct shadow_mmu *m, struct space *sp, gva_t gva,
+			       const struct mmu_leaf *first, struct mmu_leaf *leaf)
 {
 	const struct chunk *c = sp->chunk[gva >> CHUNK_SHIFT];
+	const struct vm_region *r;
 
 	if (c->map[gva >> PAGE_SHIFT & (CHUNK_PAGES - 1)] || gva < sp->engine->low_limit ||
 	    mmu_peek(sp->v, gva, leaf))
-		return false;
+		return 0;
 	if (leaf->pde_gpa != first->pde_gpa || leaf->pde != first->pde ||
-	    is_large(leaf) != is_large(first))
-		return false;
-	if (!is_large(leaf) && !(leaf->pte & 1u << 5)) /* A is set by an access, not by us */
-		return false;
-	if (sp->user && !leaf->user)
-		return false;
+	    is_large(leaf) != is_large(first) || !view_may_prefill(leaf))
+		return 0;
 	/* One run is all RAM or all in one window: they may be adjacent. */
-	return region_at(m->vm, leaf->gpa) == region_at(m->vm, first->gpa) &&
-	       (vm_ptr(m->vm, leaf->gpa & ~(gpa_t)(PAGE_SIZE - 1), PAGE_SIZE) ||
-		region_at(m->vm, leaf->gpa));
+	r = region_at(m->vm, leaf->gpa);
+	if (r != region_at(m->vm, first->gpa) ||
+	    (!r && !vm_ptr(m->vm, leaf->gpa & ~(gpa_t)(PAGE_SIZE - 1), PAGE_SIZE)))
+		return 0;
+	return page_prot(m, sp, leaf);
 }
 
 /* A space that comes near the host's limit of mappings is emptied and filled anew. */
@@ -375,14 +271,20 @@ static int shadow_fill_locked(struct vcpu *v, gva_t gva, const struct mmu_leaf *
 		return vm_host_fail(v->vm, "out of memory for the shadow MMU");
 	m->st.fills++;
 	prot = page_prot(m, sp, leaf);
+	if (!prot)
+		return vm_host_fail(
+			v->vm,
+			"the %s view maps nothing of page %#x, which the guest's tables allow",
+			sp->user ? "user" : "kernel", gva);
 	/* A run of neighbours with consecutive frames and equal rights becomes one host mapping. */
 	for (unsigned k = 1; k <= limit; k++) {
 		gva_t at = page + k * PAGE_SIZE;
-		bool more = at >> CHUNK_SHIFT == page >> CHUNK_SHIFT && k < limit &&
-			    fill_neighbour(m, sp, at, leaf, &near);
+		unsigned more = at >> CHUNK_SHIFT == page >> CHUNK_SHIFT && k < limit
+					? neighbour_prot(m, sp, at, leaf, &near)
+					: 0;
 		gpa_t next = more ? near.gpa & ~(gpa_t)(PAGE_SIZE - 1) : 0;
 
-		if (more && next == gpa + (gpa_t)n * PAGE_SIZE && page_prot(m, sp, &near) == prot) {
+		if (more == prot && next == gpa + (gpa_t)n * PAGE_SIZE) {
 			note_pte(sp, c, at, &near);
 			n++;
 			continue;
@@ -393,7 +295,7 @@ static int shadow_fill_locked(struct vcpu *v, gva_t gva, const struct mmu_leaf *
 			return err;
 		note_pte(sp, c, at, &near);
 		gpa = next;
-		prot = page_prot(m, sp, &near);
+		prot = more;
 		n = 1;
 	}
 	return 0;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The shadow MMU: what shadow.c, shadow_map.c and shadow_code.c share.  All under vm->mmu_lock. */
+/* The shadow MMU: what shadow*.c share.  All under vm->mmu_lock. */
 #ifndef RINGSIDE_VMM_SHADOW_PRIV_H
 #define RINGSIDE_VMM_SHADOW_PRIV_H
 
 #include "vmm/engine.h"
 #include "vmm/shadow.h"
+#include "vmm/shadow_view.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
 
@@ -79,6 +80,17 @@ static inline struct space *shadow_space(const struct vcpu *v)
 	return shadow_of(v)->current[v->id];
 }
 
+static inline struct view shadow_view(const struct space *sp)
+{
+	return (struct view){ .root = sp->root, .user = sp->user, .wp = sp->mode & MODE_WP };
+}
+
+/* Bytes of a page-table entry. */
+static inline unsigned shadow_entry_len(const struct space *sp)
+{
+	return sp->mode & MODE_PAE ? 8 : 4;
+}
+
 /* ---- shadow_map.c; each returns 0 or negative errno ---- */
 
 /* Unmap mapping @i from its world and forget it. */
@@ -87,8 +99,8 @@ int shadow_unmap(struct shadow_mmu *m, uint32_t i);
 void shadow_chunk_clear(struct shadow_mmu *m, struct chunk *c);
 /* Empty the space, world included. */
 int shadow_space_clear(struct shadow_mmu *m, struct space *sp);
-/* After a flush: unmap what the guest's tables do not say any more. */
-int shadow_space_validate(struct shadow_mmu *m, struct space *sp);
+/* Unmap the whole chunk from the world. */
+int shadow_chunk_drop(struct shadow_mmu *m, struct space *sp, unsigned index);
 /* Empty the space if it nears the host's limit of mappings. */
 int shadow_make_room(struct shadow_mmu *m, struct space *sp);
 /* Remember the entries behind @leaf in the chunk of @gva.  NULL: out of memory. */
@@ -97,6 +109,11 @@ struct chunk *shadow_note(struct shadow_mmu *m, struct space *sp, gva_t gva,
 /* Map @n pages from @gva on to what engine->map() knows as @gpa, and remember each. */
 int shadow_map_run(struct shadow_mmu *m, struct space *sp, gva_t gva, gpa_t gpa, uint32_t gfn,
 		   unsigned n, unsigned prot, bool copy);
+
+/* ---- shadow_flush.c ---- */
+
+/* After a flush: unmap what the guest's tables do not say any more. */
+int shadow_space_validate(struct shadow_mmu *m, struct space *sp);
 
 /* ---- shadow_code.c ---- */
 
