@@ -38,10 +38,6 @@ bool mmu_entry_set(struct vm *vm, gpa_t gpa, uint64_t *val, uint64_t bits, unsig
 	return true;
 }
 
-/*: 210. Walking the guest's tables
- * The guest's page tables are data in its RAM. They are walked as the CPU would, with the same
- * permissions, the same error codes, and the accessed and dirty bits set as a CPU sets them.
- */
 enum mmu_found mmu_find(struct vcpu *v, gva_t gva, struct mmu_leaf *l)
 {
 	enum mmu_found f = mmu_is_pae(v) ? mmu_find_pae(v, gva, l) : mmu_find_32(v, gva, l);

@@ -117,6 +117,10 @@ static bool mark(struct vm *vm, struct mmu_leaf *l, bool write)
 	return true;
 }
 
+/*: 210. Walking the guest's tables
+ * The guest's page tables are data in its RAM. They are walked as the CPU would, with the same
+ * permissions, the same error codes, and the accessed and dirty bits set as a CPU sets them.
+ */
 int mmu_walk(struct vcpu *v, gva_t gva, unsigned access, struct mmu_leaf *leaf, uint32_t *pfec)
 {
 	struct mmu_leaf l;

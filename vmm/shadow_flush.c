@@ -35,6 +35,11 @@ static int chunk_compare(struct shadow_mmu *m, struct space *sp, struct chunk *c
 	return err;
 }
 
+/*: 225. What a flush does
+ * The guest may change its tables at will, and nobody notices: until it flushes, an old translation
+ * is what a TLB may give as well. At a load of CR3 the entries that each mapping was made from are
+ * compared with what they are now, and what differs is unmapped.
+ */
 int shadow_space_validate(struct shadow_mmu *m, struct space *sp)
 {
 	unsigned kept = 0;
