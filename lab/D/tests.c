@@ -761,22 +761,26 @@ static void want_fault(unsigned n, uint32_t code, uint32_t addr, const char *wha
 #define WP_OFF "mov %cr0,%eax\n and $~0x10000,%eax\n mov %eax,%cr0\n"
 #define WP_ON  "mov %cr0,%eax\n or $0x10000,%eax\n mov %eax,%cr0\n"
 
-/* 0x300 is read-only for the kernel, 0x301 the user's, read-only, 0x302 the user's, absent */
+/*
+ * 0x300 is read-only for the kernel, and dirty; 0x301 the user's, read-only; 0x302 the kernel's, beside it and
+ * accessed; 0x303 the user's, absent.
+ */
 GUEST(dg_faults, PK_KERNEL PK_PAGING
-      PK_TRY("mov 0x500004,%eax") PK_TRY("movl $1,0x500004") PK_TRY("movl $5,0x300008")
-      WP_OFF "movl $7,0x300008\n" WP_ON "mov 0x300008,%ebx\n"
+      PK_TRY("mov 0x500004,%eax") PK_TRY("movl $1,0x500004")
+      "mov 0x300000,%eax\n" PK_TRY("movl $5,0x300008")
+      WP_OFF "movl $7,0x300008\n" WP_ON "mov 0x300008,%ebx\n mov 0x302000,%eax\n"
       PK_TO_USER("1f") ".balign 4096\n 1: mov 0x301000,%ecx\n"
-      PK_TRY("mov 0x300000,%eax") PK_TRY("movl $1,0x300000") PK_TRY("movl $1,0x301000")
-      PK_TRY("mov 0x302010,%eax") PK_TRY("mov 0x500000,%eax") PK_END);
+      PK_TRY("mov 0x302000,%eax") PK_TRY("movl $1,0x300000") PK_TRY("movl $1,0x301000")
+      PK_TRY("mov 0x303010,%eax") PK_TRY("mov 0x500000,%eax") PK_END);
 /* clang-format on */
 
 ITEM(guest_faults)
 {
 	need_walk();
 	PK_LOAD(&g, dg_faults);
-	*pk_pte(&g, 0x300000) = 0x300001;
+	*pk_pte(&g, 0x300000) = 0x300061;
 	*pk_pte(&g, 0x301000) = 0x301005;
-	*pk_pte(&g, 0x302000) = 0x302006;
+	*pk_pte(&g, 0x303000) = 0x303006;
 	*pk_word(&g, 0x301000) = 301;
 	run_guest();
 	want_fault(0, 0, 0x500004, "the kernel reads where no page is");
@@ -785,12 +789,13 @@ ITEM(guest_faults)
 		   "the kernel writes to a read-only page, CR0.WP=1");
 	WANT(REG(&g, EBX), 7, "the kernel wrote 7 to a read-only page with CR0.WP=0, it reads");
 	WANT(REG(&g, ECX), 301, "user code reads a page with U/S=1, R/W=0");
-	want_fault(3, PF_PRESENT | PF_USER, 0x300000, "user code reads a page of the kernel");
+	want_fault(3, PF_PRESENT | PF_USER, 0x302000,
+		   "user code reads a page of the kernel, which is beside one of its own");
 	want_fault(4, PF_PRESENT | PF_USER | PF_WRITE, 0x300000,
 		   "user code writes to a page of the kernel");
 	want_fault(5, PF_PRESENT | PF_USER | PF_WRITE, 0x301000,
 		   "user code writes to a read-only page");
-	want_fault(6, PF_USER, 0x302010, "user code reads a page that is not present");
+	want_fault(6, PF_USER, 0x303010, "user code reads a page that is not present");
 	want_fault(7, PF_USER, 0x500000, "user code reads where there is no page table");
 	WANT(pk_records(&g), 9, "exceptions in all, and the int $0x20 at the end");
 	cg_free(&g);
