@@ -21,7 +21,7 @@ for f in $ITEMS lab/Makefile lab/lab.mk lab/tour.awk; do echo "$f"; done >>"$out
 for n in item.h item.c boot.c proc.h proc.c score.h score.c grade.c; do echo "lab/grade/$n"; done \
 	>>"$out/files"
 find lab/grade/shim -type f >>"$out/files"
-for x in $PARTS; do ls "lab/$x/part.mk" "lab/$x/points"; done >>"$out/files"
+for x in $PARTS; do find "lab/$x" -maxdepth 1 -name part.mk -o -name points -o -name "*.h"; done >>"$out/files"
 for f in $FILES; do echo "$f"; done >>"$out/files"
 sort -u "$out/files" | tar -cf - -T - | tar -xf - -C "$tree"
 cp $OBJECTS "$tree/lab/reference/"
