@@ -17,7 +17,10 @@ find decoder vmm guest docs -type f | while read -r f; do
 	echo "$f"
 done >"$out/files"
 ls Makefile VERSION LICENSE .clang-format tests/*.h >>"$out/files"
-for f in $ITEMS lab/Makefile lab/lab.mk lab/tour.awk; do echo "$f"; done >>"$out/files"
+for f in $ITEMS lab/Makefile lab/lab.mk lab/tour.awk; do
+	case " $HIDDEN " in *" $f "*) continue ;; esac
+	echo "$f"
+done >>"$out/files"
 for n in item.h item.c boot.c proc.h proc.c score.h score.c grade.c; do echo "lab/grade/$n"; done \
 	>>"$out/files"
 find lab/grade/shim -type f >>"$out/files"

@@ -88,6 +88,11 @@ int mmu_check(struct vcpu *v, gva_t gva, unsigned access, uint32_t *pfec)
  * A directory may have an entry that leads to itself, so that one entry is both levels at once.
  * Does it work, and are both l->pde and l->pte right then?
  */
+/*: 210. Walking the guest's tables
+ * The guest's page tables are data in its RAM. They are walked as the CPU would, with the same
+ * permissions, the same error codes, and the accessed and dirty bits set as a CPU sets them. This
+ * is yours: part D.
+ */
 int mmu_walk(struct vcpu *v, gva_t gva, unsigned access, struct mmu_leaf *leaf, uint32_t *pfec)
 {
 	(void)v, (void)gva, (void)access, (void)leaf;
