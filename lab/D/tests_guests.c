@@ -28,7 +28,7 @@ static void *watch_main(void *arg)
 	struct timespec until;
 
 	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += 2;
+	until.tv_sec += 1;
 	pthread_mutex_lock(&w->lock);
 	while (!w->done && pthread_cond_timedwait(&w->changed, &w->lock, &until) == 0)
 		;
@@ -55,7 +55,7 @@ static void note_exits(void)
 	}
 }
 
-/* Run the guest until it ends itself, two seconds at most; then the trace is in the notes. */
+/* Run the guest until it ends itself, a second at most; then the trace is in the notes. */
 static void run_guest(void)
 {
 	struct watch w = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
@@ -71,7 +71,7 @@ static void run_guest(void)
 	pthread_join(w.thread, NULL);
 	note_exits();
 	if (atomic_load(&g.vm.end) == VM_TIMEOUT)
-		LOSE("the guest did not come to its end in 2 s; it is at %#x", g.v.regs.eip);
+		LOSE("the guest did not come to its end in 1 s; it is at %#x", g.v.regs.eip);
 	if (atomic_load(&g.vm.end) != VM_EXITED)
 		LOSE("expected that the guest comes to its end, got \"%s\"; it was at %#x",
 		     g.vm.death, g.v.regs.eip);
@@ -245,7 +245,7 @@ ITEM(boot_minios)
 	snprintf(module, sizeof(module), "%s/minios-programs.a",
 		 getenv("GUESTS") ? getenv("GUESTS") : ".");
 	out = lab_boot("minios",
-		       ARGS("--module", module, "--append", "script=forktest;lazy;crash;hello"), 5,
+		       ARGS("--module", module, "--append", "script=forktest;lazy;crash;hello"), 4,
 		       33, NULL, NULL);
 	for (unsigned i = 0; i < sizeof(minios) / sizeof(*minios); i++) {
 		const char *at = strstr(out, minios[i]);
