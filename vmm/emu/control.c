@@ -156,12 +156,11 @@ static int lmsw(struct vcpu *v, const struct insn *in)
 	return EMU_OK;
 }
 
-/* SMSW is unprivileged: memory gets 16 bits, a register its width of CR0. */
 int emu_msw(struct vcpu *v, const struct insn *in)
 {
 	switch (in->op) {
 	case OP_LMSW: return lmsw(v, in);
-	case OP_SMSW: return op_write(v, in, &in->opnd[0], v->sh.cr0);
+	case OP_SMSW: return emu_store_msw(v, in);
 	case OP_CLTS: return clts(v);
 	default: return vcpu_ud(v);
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Descriptor-table registers, and the instructions by which a program asks about descriptors.
- * Source: Intel SDM Vol. 2, LGDT/LIDT, LLDT, LTR, SGDT, SIDT, SLDT, STR, LAR, LSL, VERR/VERW,
- * ARPL.  CR4.UMIP is not offered, so that the store forms are not privileged.
+ * What stores them is in store.c.
+ * Source: Intel SDM Vol. 2, LGDT/LIDT, LLDT, LTR, LAR, LSL, VERR/VERW, ARPL.
  */
 #include "vmm/emu/seg.h"
 
@@ -27,22 +27,6 @@ static int load_table(struct vcpu *v, const struct insn *in, struct desc_table *
 	return EMU_OK;
 }
 
-/*
- * All six bytes are written whatever the operand size.  The manual's operation section says that a
- * 16-bit SGDT stores a zero in the last one, but the processors store the whole base.
- */
-static int store_table(struct vcpu *v, const struct insn *in, const struct desc_table *t)
-{
-	const struct operand *dst = &in->opnd[0];
-	uint8_t buf[6] = { (uint8_t)t->limit,        (uint8_t)(t->limit >> 8),
-			   (uint8_t)t->base,         (uint8_t)(t->base >> 8),
-			   (uint8_t)(t->base >> 16), (uint8_t)(t->base >> 24) };
-
-	if (dst->kind != OPND_MEM)
-		return vcpu_ud(v);
-	return seg_write(v, (enum seg)dst->mem.seg, op_offset(v, in, dst), buf, sizeof(buf));
-}
-
 /* The 16-bit source operand of LLDT, LTR, VERR ...: a register's low half or a word of memory. */
 static int read_selector(struct vcpu *v, const struct insn *in, unsigned n, uint16_t *sel)
 {
@@ -55,17 +39,6 @@ static int read_selector(struct vcpu *v, const struct insn *in, unsigned n, uint
 	if (!ret)
 		*sel = (uint16_t)val;
 	return ret;
-}
-
-/* SLDT, STR: a word of memory, or a register with zeros above. */
-static int store_selector(struct vcpu *v, const struct insn *in, uint16_t sel)
-{
-	struct operand dst = in->opnd[0];
-
-	if (!vcpu_protected(v))
-		return vcpu_ud(v);
-	dst.width = dst.kind == OPND_MEM ? 2 : in->opsize;
-	return op_write(v, in, &dst, sel);
 }
 
 /* What LLDT and LTR have in common: the descriptor of a GDT selector, or a fault. */
@@ -133,12 +106,12 @@ int emu_dtable(struct vcpu *v, const struct insn *in)
 	switch (in->op) {
 	case OP_LGDT: return load_table(v, in, &v->sh.gdtr);
 	case OP_LIDT: return load_table(v, in, &v->sh.idtr);
-	case OP_SGDT: return store_table(v, in, &v->sh.gdtr);
-	case OP_SIDT: return store_table(v, in, &v->sh.idtr);
+	case OP_SGDT:
+	case OP_SIDT: return emu_store_table(v, in);
 	case OP_LLDT: return lldt(v, in);
 	case OP_LTR: return ltr(v, in);
-	case OP_SLDT: return store_selector(v, in, v->sh.ldtr.sel);
-	case OP_STR: return store_selector(v, in, v->sh.tr.sel);
+	case OP_SLDT:
+	case OP_STR: return emu_store_selector(v, in);
 	default: return EMU_UNHANDLED;
 	}
 }

@@ -60,6 +60,15 @@ int emu_cpuid(struct vcpu *v, const struct insn *in);
 /* dtable.c */
 int emu_dtable(struct vcpu *v, const struct insn *in); /* lgdt lidt lldt ltr sgdt sidt sldt str */
 int emu_probe(struct vcpu *v, const struct insn *in);  /* lar lsl verr verw arpl */
+/*
+ * store.c: what tells a program about the state of the CPU at any privilege level (CR4.UMIP is not
+ * offered).  Every one of them stores what the guest has loaded: the shadow (v->sh), the segment
+ * registers (v->regs.seg).
+ */
+int emu_store_table(struct vcpu *v, const struct insn *in);    /* sgdt sidt */
+int emu_store_selector(struct vcpu *v, const struct insn *in); /* sldt str; #UD in real mode */
+int emu_store_msw(struct vcpu *v, const struct insn *in);      /* smsw */
+int emu_store_seg(struct vcpu *v, const struct insn *in);      /* mov from a segment register */
 /* segload.c */
 int emu_seg(struct vcpu *v, const struct insn *in);      /* mov push pop of segment registers */
 int emu_far_load(struct vcpu *v, const struct insn *in); /* lds les lfs lgs lss */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Moves to and from segment registers, and loads of far pointers.
+ * Moves to segment registers, PUSH and POP of them, and loads of far pointers.
  * Source: Intel SDM Vol. 2, MOV, PUSH, POP, "LDS/LES/LFS/LGS/LSS".
  */
 #include "vmm/emu/seg.h"
@@ -42,17 +42,6 @@ static int push_seg(struct vcpu *v, const struct insn *in, enum seg seg)
 	return EMU_OK;
 }
 
-static int mov_from_seg(struct vcpu *v, const struct insn *in)
-{
-	struct operand dst = in->opnd[0];
-
-	if (in->opnd[1].reg >= SEG_COUNT)
-		return vcpu_ud(v);
-	/* Memory gets 16 bits whatever the operand size; a 32-bit register the rest as zeros. */
-	dst.width = dst.kind == OPND_MEM ? 2 : in->opsize;
-	return op_write(v, in, &dst, v->regs.seg[in->opnd[1].reg].sel);
-}
-
 static int mov_to_seg(struct vcpu *v, const struct insn *in)
 {
 	struct operand src = in->opnd[1];
@@ -74,7 +63,7 @@ int emu_seg(struct vcpu *v, const struct insn *in)
 	int ret;
 
 	switch (in->op) {
-	case OP_MOV_FROM_SEG: return mov_from_seg(v, in);
+	case OP_MOV_FROM_SEG: return emu_store_seg(v, in);
 	case OP_PUSH_SEG: return push_seg(v, in, (enum seg)in->opnd[0].reg);
 	case OP_MOV_TO_SEG: ret = mov_to_seg(v, in); break;
 	case OP_POP_SEG: ret = pop_seg(v, in, (enum seg)in->opnd[0].reg); break;
