@@ -93,8 +93,12 @@ void scan_look(const struct scan_input *in, unsigned off, struct scan_look *out)
 
 void scan_mark(struct scan_result *out, unsigned off, unsigned len, bool patch)
 {
-	for (unsigned i = off; i < off + len && i < SCAN_PAGE; i++)
-		scan_set(out->body, i);
+	uint64_t bits = (1ull << len) - 1;
+	unsigned w = off / 64, at = off % 64;
+
+	out->body[w] |= bits << at;
+	if (at + len > 64 && w + 1 < SCAN_WORDS)
+		out->body[w + 1] |= bits >> (64 - at);
 	if (off + len > SCAN_PAGE && off + len - SCAN_PAGE > out->tail)
 		out->tail = (uint16_t)(off + len - SCAN_PAGE);
 	if (patch)
