@@ -116,8 +116,7 @@ int emu_store_msw(struct vcpu *v, const struct insn *in)
 }
 
 /*
- * MOV from the segment register in->opnd[1] (6 and 7 are none: #UD), like SLDT, but in real mode as
- * well.
+ * MOV from the segment register in->opnd[1], like SLDT, but in real mode as well.
  * Source: SDM Vol. 2B, "MOV".
  */
 int emu_store_seg(struct vcpu *v, const struct insn *in)
