@@ -57,6 +57,7 @@ $(LAB_OUT)/$(1)/student.is: LAB-FORCE
 	  { echo $$($(1)_FILE); cat $$($(1)_FILE); } >$$@
 $(LAB_OUT)/$(1)/student.o: $(LAB_OUT)/$(1)/student.is
 	$$(CC) $$(LAB_CFLAGS) -MMD -MP -c -o $$@ $$($(1)_FILE)
+	@echo '$$($(1)_FILE):' >>$$(@:.o=.d) # another file next time: this one may be gone
 $(LAB_OUT)/$(1)/ringside: $(LAB_OUT)/$(1)/student.o $(O)/vmm/main.o $(LAB_WITHOUT) \
 		$(O)/vmm/world/stub_blob.o
 	$$(CC) $$(ALLFLAGS) $$(LDFLAGS) -o $$@ $$^ $$(LDLIBS)

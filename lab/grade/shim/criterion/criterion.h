@@ -51,12 +51,6 @@ _Noreturn void lab_check_failed(const char *file, int line, const char *what, co
 #define cr_assert_fail(...)            LAB_CHECK(false, "failed", __VA_ARGS__)
 #define cr_log_error(...)              lab_note(__VA_ARGS__)
 
-#define cr_log_error(...) lab_note(__VA_ARGS__)
-
-#define cr_log_error       lab_note
-
-#define cr_log_error(...) lab_note(__VA_ARGS__)
-
 #define cr_expect          cr_assert
 #define cr_expect_not      cr_assert_not
 #define cr_expect_null     cr_assert_null
