@@ -94,7 +94,7 @@ SAMPLE_OBJ := $(SAMPLE_SRC:%.c=$(O)/bench/sample/%.o)
 SAMPLE     := $(O)/bench/sample.elf
 $(SAMPLE_OBJ): $(O)/bench/sample/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -std=c11 -O2 -w -m32 -fno-pic -fcf-protection=none \
+	$(CC) $(CPPFLAGS) -std=c11 -O2 -w -Wno-psabi -m32 -fno-pic -fcf-protection=none \
 	      -fno-asynchronous-unwind-tables -MMD -MP -c -o $@ $<
 $(SAMPLE): bench/sample.S bench/sample.ld $(SAMPLE_OBJ)
 	$(CC) -m32 -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack \
