@@ -206,7 +206,8 @@ Test(host_many, shares_follow_weights_and_wake_ups_do_not_wait)
 		if (echoes < sizeof(rtt) / sizeof(rtt[0]))
 			rtt[echoes] = echo(&h, fd, echoes + 1);
 		echoes++;
-		pause_ms(20);
+		/* Seldom enough to need less than a share: who wants more waits for its turn. */
+		pause_ms(8 * n);
 	}
 	take(&h, n, &b);
 	for (unsigned i = 0; i < n; i++) {

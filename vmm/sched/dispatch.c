@@ -315,12 +315,10 @@ static void put_back(struct pcpu *p, struct dispatch_vcpu *dv, enum vcpu_stop wh
 	let_end(dv->dvm);
 	if (v->yield_to && !p->told)
 		sched_yield_to(s, &dv->e, &dv->dvm->vcpu[v->yield_to - 1].e, now);
+	else if (v->spins && !p->told) /* for the one that waits longest: perhaps it is the owner */
+		sched_yield_to(s, &dv->e, NULL, now);
 	else
-		sched_put(s, &dv->e,
-			  p->told    ? p->why
-			  : v->spins ? SCHED_SPIN
-				     : SCHED_PREEMPTED,
-			  now);
+		sched_put(s, &dv->e, p->told ? p->why : SCHED_PREEMPTED, now);
 	note(dv, SA_PREEMPTED, now);
 	must_tell(p, dv->dvm);
 }
