@@ -46,8 +46,10 @@ static char *browse(const char *option)
 		 page_dir, page_dir, option, page_url, page_dir);
 	p = popen(command, "r");
 	cr_assert_not_null(p);
-	if (getdelim(&out, &size, '\0', p) < 0)
+	if (getdelim(&out, &size, '\0', p) < 0) {
+		free(out); /* getdelim() allocates even if there is nothing */
 		out = calloc(1, 1);
+	}
 	cr_assert_eq(pclose(p), 0, "chromium failed on %s", page_url);
 	return out;
 }
