@@ -31,17 +31,43 @@ static void engine_free(void *arg)
 	free(e);
 }
 
+/*
+ * Capstone 4 sorts tables of its own when it first prints an instruction in a syntax, and no lock
+ * protects them: so that happens here, once.
+ */
+static void capstone_warm(cs_opt_value syntax)
+{
+	static const uint8_t nop[] = { 0x90 };
+	cs_insn *insn = NULL;
+	csh h;
+
+	if (cs_open(CS_ARCH_X86, CS_MODE_32, &h) != CS_ERR_OK)
+		return; /* then nobody else has one either */
+	cs_option(h, CS_OPT_DETAIL, CS_OPT_ON);
+	cs_option(h, CS_OPT_SYNTAX, syntax);
+	if (cs_disasm(h, nop, sizeof(nop), 0, 1, &insn))
+		cs_free(insn, 1);
+	cs_close(&h);
+}
+
 static void engine_key_create(void)
 {
 	if (pthread_key_create(&engine_key, engine_free))
 		abort(); /* no thread-specific key at the first decode: nothing can work */
+	capstone_warm(CS_OPT_SYNTAX_INTEL);
+	capstone_warm(CS_OPT_SYNTAX_ATT);
+}
+
+void capstone_ready(void)
+{
+	pthread_once(&engine_once, engine_key_create);
 }
 
 static struct engine *engine_get(void)
 {
 	struct engine *e;
 
-	pthread_once(&engine_once, engine_key_create);
+	capstone_ready();
 	e = pthread_getspecific(engine_key);
 	if (e)
 		return e;

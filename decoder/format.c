@@ -194,6 +194,7 @@ void insn_format(const struct insn *in, uint32_t eip, char *buf, size_t size)
 		return;
 	used = (size_t)snprintf(buf, size, "%s", name);
 	/* A handle of its own each time: slow, and safe in any thread. */
+	capstone_ready();
 	if (cs_open(CS_ARCH_X86, in->bits == 16 ? CS_MODE_16 : CS_MODE_32, &h) != CS_ERR_OK)
 		return;
 	cs_option(h, CS_OPT_SYNTAX, CS_OPT_SYNTAX_ATT);

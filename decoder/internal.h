@@ -50,6 +50,8 @@ int decode_by_hand(const struct parse *p, struct insn *in);
  * Returns 0, -EINVAL if Capstone does not know it, or -ENOMEM.  Thread-safe.
  */
 int decode_by_capstone(const struct parse *p, struct insn *in);
+/* To be called before any thread uses a Capstone handle of its own. */
+void capstone_ready(void);
 
 /* The operands of *@in, whose op and len are known, from what Capstone says in @x. */
 struct cs_x86;

@@ -13,7 +13,7 @@
 #     get before they are killed; a slow machine never runs out.
 TSAN_SECONDS ?= 10
 TSAN_FLAGS   := -fsanitize=thread -fno-omit-frame-pointer
-TSAN_NOT     := decoder*/*|emu_*/*|length/*|mmu*/*|differential/*|native/*|$(strip \
+TSAN_NOT     := decoder*/*|lab/*|emu_*/*|length/*|mmu*/*|differential/*|native/*|$(strip \
                 minios_os/fork_survives_a_full_memory)
 TSAN_O       := $(O)/tsan
 
