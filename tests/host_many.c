@@ -412,3 +412,26 @@ Test(host_many, a_vm_starts_quickly)
 		cr_expect_leq(ns[rounds / 2], 15000000u);
 	hf_finish(&h);
 }
+
+/* Two vCPUs fit on two pCPUs, but not beside another VM: then who waits for a lock makes way. */
+Test(host_many, locks_make_way_where_vms_compete)
+{
+	static struct text t;
+	static struct hf h;
+	struct json_object *answer;
+
+	add(&t, "pcpus = 2;\nvms = (\n");
+	add(&t,
+	    "{ name = \"t\"; image = \"%s\"; append = \"2\"; vcpus = 2; console = \"none\"; },\n",
+	    image("ticket"));
+	add_minios(&t, "hog", "spin", 100, "console = \"none\"; ");
+	finish_text(&t);
+	hf_start(&h, t.buf, NULL);
+	hf_do(&h, "{\"cmd\":\"wait\",\"vm\":\"t\"}");
+	cr_expect_eq(hf_num(&h, "t", "last_status"), 33);
+	answer = hf_ask(&h, "{\"cmd\":\"account\",\"vm\":\"t\"}");
+	cr_expect_not_null(strstr(json_object_to_json_string_ext(answer, JSON_C_TO_STRING_PLAIN),
+				  "\"cause\":\"pause\""));
+	json_object_put(answer);
+	hf_finish(&h);
+}

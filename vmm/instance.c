@@ -86,15 +86,15 @@ static int add_vcpu(struct instance *in, unsigned id)
  * A trap per PAUSE costs microseconds; a spinner that keeps the lock's holder from its CPU costs a
  * time slice.  The latter is to be feared as soon as the virtual CPUs can fill the host.
  */
-static bool pause_traps(const struct run_options *o)
+static bool pause_traps(const struct run_options *o, bool crowded)
 {
 	if (o->pause != PAUSE_AUTO)
 		return o->pause == PAUSE_TRAP;
 	return o->vcpus > 1 &&
-	       o->vcpus > (o->dispatch.pcpus ? o->dispatch.pcpus : host_cpu_count());
+	       (crowded || o->vcpus > (o->dispatch.pcpus ? o->dispatch.pcpus : host_cpu_count()));
 }
 
-static int make_vm(struct instance *in)
+static int make_vm(struct instance *in, const struct instance_io *io)
 {
 	const struct run_options *o = in->opt;
 	struct vm *vm = &in->vm;
@@ -115,7 +115,7 @@ static int make_vm(struct instance *in)
 	vm->lookahead = o->lookahead;
 	vm->kernel_irqchip = o->kernel_irqchip;
 	vm->tsc_trap = o->tsc_trap;
-	vm->pause_trap = pause_traps(o);
+	vm->pause_trap = pause_traps(o, io->crowded);
 	vm->cpuid_mask = o->cpuid_mask;
 	in->trace = trace_new(o->trace_file, o->trace_format, err, sizeof(err));
 	if (!in->trace)
@@ -165,7 +165,7 @@ int instance_create(struct instance *in, const struct run_options *opt,
 	in->vm.ram_fd = -1;
 	status = open_files(in);
 	if (!status)
-		status = make_vm(in);
+		status = make_vm(in, io);
 	if (!status)
 		status = load(in, io);
 	return status;

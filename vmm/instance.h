@@ -12,11 +12,13 @@
 
 struct trace;
 
-/* Where the VM's console is; @lossy: what nobody reads is dropped, the guest never waits. */
+/* What is around the VM.  Where its console is; @lossy: what nobody reads is dropped, the guest
+ * never waits. */
 struct instance_io {
 	int console_in, console_out; /* -1: none */
 	bool escape;                 /* Ctrl-A x and so on */
 	bool lossy;
+	bool crowded; /* with those of other VMs there are more vCPUs than pCPUs */
 };
 
 struct instance {

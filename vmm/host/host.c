@@ -183,9 +183,19 @@ static void on_timeout(struct loop_timer *t)
 }
 
 /* Returns an exit status, with the sentence in vm->last.how. */
+/* Do the VMs have more vCPUs than there are pCPUs, if all of them run? */
+static bool is_crowded(const struct host *h)
+{
+	unsigned vcpus = 0;
+
+	for (unsigned i = 0; i < h->cfg->vms; i++)
+		vcpus += h->cfg->vm[i].opt.vcpus;
+	return vcpus > dispatcher_pcpus(h->dispatcher);
+}
+
 static int create_and_start(struct host_vm *vm)
 {
-	struct instance_io io = { .lossy = true };
+	struct instance_io io = { .lossy = true, .crowded = is_crowded(vm->host) };
 	int status;
 
 	vm->console_fd = hub_connect(&vm->hub);
