@@ -77,9 +77,9 @@ run: all                   ## boot the demo guest and print its trap account
 test: all                  ## all tests; ends with Criterion's synthesis
 	@$(MAKE) --no-print-directory -j$(JOBS) check
 
-check: $(RINGSIDE) $(TESTS) guests lab-ready
+check: $(RINGSIDE) $(TESTS) guests lab-ready nested-ready
 	RINGSIDE=$(RINGSIDE) GUESTS=$(O)/guest LAB_TARBALL=$(LAB_TARBALL) \
-	  LAB_CHECK=$(LAB_GRADE)/check $(TESTS) $(TESTFLAGS)
+	  LAB_CHECK=$(LAB_GRADE)/check $(NESTED_ENV) $(TESTS) $(TESTFLAGS)
 
 # The world stub and the guests are built without sanitizers: they have no runtime to report to.
 # Leaks: of ours none is suppressed; libcriterion.so keeps three small blocks in its runner.

@@ -14,4 +14,5 @@ DEPS := \
   cppcheck           /usr/bin/cppcheck \
   chromium           /usr/bin/chromium \
   patch              /usr/bin/patch \
-  cmark-gfm          /usr/bin/cmark-gfm
+  cmark-gfm          /usr/bin/cmark-gfm \
+  busybox            /bin/busybox

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The engine `kvm` on kvm_amd, in a machine with AMD's SVM that QEMU emulates: the same guest
+ * output as the world engine's.  (tests/kvm.c is about the KVM of the machine we are on.)
+ */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/child.h"
+#include "tests/nested.h"
+
+TestSuite(nested, .timeout = 400);
+
+#define GOOD 33 /* what the guest's exit port makes of 0x10 */
+
+static const char *programs(void)
+{
+	static char path[512];
+
+	snprintf(path, sizeof(path), "%s/minios-programs.a", getenv("GUESTS"));
+	return path;
+}
+
+/* The same on the world engine, here. */
+static const struct {
+	const char *job, *smp, *args, *input;
+	bool module;
+} minios[] = {
+	{ "checks", "1", "demo", NULL, false },
+	{ "script", "2", "script=hello a;primes 50;! nosuch;crash;forktest;lazy;hello", NULL,
+	  true },
+	{ "stress", "2", "script=stress 3", NULL, true },
+	{ "smp-stress", "4", "smp-stress=2", NULL, false },
+	{ "shell", "2", "sh", "hello a\nsleep 20 &\nwait\nhello\nexit\n", true },
+};
+
+static void on_world(struct child *c, size_t i)
+{
+	*c = (struct child){ .argv = { child_ringside(), "run", "-m", "64", "--smp", minios[i].smp,
+				       child_guest("minios"), "--append", minios[i].args,
+				       minios[i].module ? "--module" : NULL, programs(), NULL },
+			     .input = minios[i].input,
+			     .seconds = 60 };
+	child_run(c);
+	cr_assert_eq(c->status, GOOD, "%s: status %d\n%s%s", minios[i].job, c->status, c->out,
+		     c->err);
+}
+
+/*
+ * KVM's own local APIC on SVM: between two entries the task priority is kept in the VMCB's V_TPR,
+ * which has bits 7-4 alone (AMD APM Vol. 2, "Virtualizing CR8" (15.21.3); KVM svm.c,
+ * sync_cr8_to_lapic()), so the sub-class is lost.  One check of minios counts on it.
+ */
+static void expect_lost_subclass(const char *name, char *out, int *status)
+{
+	static const char is[] = "not ok mmio arithmetic: got 11 10 70, not 27 26 77\n";
+	static const char must[] = "ok mmio arithmetic\n";
+	char *at = strstr(out, is), *failed = strstr(out, "50 checks, 1 failed");
+
+	cr_assert(at && failed && *status == 35, "%s: %d\n%s", name, *status, out);
+	failed[strlen("50 checks, ")] = '0';
+	memmove(at + strlen(must), at + strlen(is), strlen(at + strlen(is)) + 1);
+	memcpy(at, must, strlen(must));
+	*status = GOOD;
+}
+
+Test(nested, minios_prints_the_same_on_kvm_amd)
+{
+	static const char *const chips[] = { "user", "kernel" };
+	static struct child world;
+	struct nested n;
+
+	nested_run(&n, "minios", 120);
+	for (size_t i = 0; i < sizeof(minios) / sizeof(minios[0]); i++) {
+		on_world(&world, i);
+		for (size_t k = 0; k < 2; k++) {
+			char name[32], *out;
+			int status;
+
+			snprintf(name, sizeof(name), "%s-%s", minios[i].job, chips[k]);
+			out = nested_output(&n, name, &status);
+			if (!strcmp(name, "checks-kernel"))
+				expect_lost_subclass(name, out, &status);
+			cr_expect_eq(status, GOOD, "%s: status %d", name, status);
+			cr_expect_str_eq(out, world.out, "--- %s on kvm_amd:\n%s\n--- world:\n%s",
+					 name, out, world.out);
+		}
+	}
+	nested_free(&n);
+}
