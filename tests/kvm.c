@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "tests/child.h"
+#include "tests/kvm_here.h"
 #include "tests/raw_guest.h"
 #include "vmm/dev/assign.h"
 #include "vmm/kvm/priv.h"
@@ -18,33 +19,13 @@
 
 TestSuite(kvm, .timeout = 150);
 
-static bool have_kvm(void)
-{
-	char err[512];
-	int fd = kvm_open(KVM_PATH, err, sizeof(err));
-
-	if (fd < 0)
-		return false;
-	close(fd);
-	return true;
-}
-
-/* Software that executes a guest without the CPU, and does not do all that one would. */
-static bool on_pvm(void)
-{
-	char err[512];
-	const char *module = kvm_module(KVM_MODULES, err, sizeof(err));
-
-	return module && !strcmp(module, "kvm_pvm");
-}
-
 /* ---- guests of a few instructions ---- */
 
 /* False: there is no KVM, and it was said. */
 static bool kg_load(struct cg *g, const uint8_t *code, const uint8_t *end)
 {
 	cg_prepare(g, &kvm_engine, code, end);
-	if (have_kvm()) {
+	if (kvm_here()) {
 		cr_assert_eq(kvm_engine.create(&g->v, &g->v.engine), 0, "%s", g->vm.death);
 		return true;
 	}
@@ -373,7 +354,7 @@ static void assigned_device(bool kernel)
 	b.fd = dev.eventfd = eventfd(0, EFD_CLOEXEC);
 	b.g.vm.kernel_irqchip = kernel;
 	cr_assert_eq(machine_create(&b.g.vm, &cfg), 0, "%s", b.g.vm.death);
-	if (!have_kvm()) {
+	if (!kvm_here()) {
 		cr_expect_lt(kvm_engine.create(&b.g.v, &b.g.v.engine), 0);
 	} else {
 		cr_assert_eq(kvm_engine.create(&b.g.v, &b.g.v.engine), 0, "%s", b.g.vm.death);
@@ -421,7 +402,7 @@ static void run(struct child *c, const char *const *args, const char *input)
 /* True if it ran; where there is no KVM it must have been refused, and nothing else. */
 static bool ran(const struct child *c)
 {
-	if (have_kvm())
+	if (kvm_here())
 		return true;
 	cr_expect_eq(c->status, 4, "status %d: %s", c->status, c->err);
 	cr_expect_eq(strncmp(c->err, "ringside: host: ", 16), 0, "%s", c->err);
@@ -500,11 +481,11 @@ Test(kvm, minios_with_the_kernels_interrupt_controllers)
 	if (!ran(&c))
 		return;
 	for (const char *p = c.out; (p = strstr(p, "not ok ")); p++)
-		cr_expect(on_pvm() && (!strncmp(p + 7, "cli and sti:", 12) ||
-				       !strncmp(p + 7, "task priority:", 14) ||
-				       !strncmp(p + 7, "iret that sets if:", 18) ||
-				       !strncmp(p + 7, "interrupt gate:", 15) ||
-				       !strncmp(p + 7, "trap gate:", 10)),
+		cr_expect(kvm_here_is_pvm() && (!strncmp(p + 7, "cli and sti:", 12) ||
+						!strncmp(p + 7, "task priority:", 14) ||
+						!strncmp(p + 7, "iret that sets if:", 18) ||
+						!strncmp(p + 7, "interrupt gate:", 15) ||
+						!strncmp(p + 7, "trap gate:", 10)),
 			  "%s", c.out);
 	cr_expect_not_null(strstr(c.out, "ok 100 lapic timer ticks\n"), "%s", c.out);
 	cr_expect_not_null(strstr(c.out, "ok pit tick through the pic\n"), "%s", c.out);
@@ -542,7 +523,7 @@ Test(kvm, an_assigned_device_is_served)
 					      modes[i], "--timeout", "60" },
 				    .seconds = 70 };
 		child_run(&c);
-		if (!have_kvm()) {
+		if (!kvm_here()) {
 			cr_expect_not_null(strstr(c.err, "--engine world"), "%s", c.err);
 			continue;
 		}

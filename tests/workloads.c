@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "tests/child.h"
+#include "tests/kvm_here.h"
 #include "vmm/kvm/priv.h"
 
 TestSuite(workloads, .timeout = 100);
@@ -197,24 +198,6 @@ static void expect_sleeps(struct json_object *account, const struct workload *w)
 
 /* ---- KVM ---- */
 
-static bool have_kvm(void)
-{
-	char err[512];
-	int fd = kvm_open(KVM_PATH, err, sizeof(err));
-
-	if (fd >= 0)
-		close(fd);
-	return fd >= 0;
-}
-
-static bool on_pvm(void)
-{
-	char err[512];
-	const char *module = kvm_module(KVM_MODULES, err, sizeof(err));
-
-	return module && !strcmp(module, "kvm_pvm");
-}
-
 static void expect_on_kvm(const struct workload *w, struct json_object *world, const char *result)
 {
 	static const char *const same[] = { "mmio", "out" };
@@ -222,12 +205,12 @@ static void expect_on_kvm(const struct workload *w, struct json_object *world, c
 	struct json_object *account;
 
 	on_ringside(&c, w, "kvm");
-	if (!have_kvm()) {
+	if (!kvm_here()) {
 		cr_expect_eq(c.status, 4, "%d %s", c.status, c.err);
 		cr_expect_not_null(strstr(c.err, "--engine world"), "%s", c.err);
 		return;
 	}
-	if (w->pvm_refuses && on_pvm()) {
+	if (w->pvm_refuses && kvm_here_is_pvm()) {
 		cr_expect_eq(c.status, BAD, "%s: %d %s%s", w->name, c.status, c.out, c.err);
 		cr_expect_not_null(strstr(c.out, w->pvm_refuses), "%s: %s", w->name, c.out);
 		return;
