@@ -34,7 +34,7 @@ TESTS    := $(O)/tests/ringside-tests
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all help deps run test check bench asan lint format docs install uninstall clean guests
+.PHONY: all help deps test-deps run test check bench asan lint format docs install uninstall clean guests
 
 all: deps                  ## build build/ringside and the guest images
 	@$(MAKE) --no-print-directory -j$(JOBS) $(RINGSIDE) guests
@@ -74,7 +74,7 @@ $(TESTS): $(TEST_OBJ) $(LIB_OBJ) $(O)/vmm/world/stub_blob.o
 run: all                   ## boot the demo guest and print its trap account
 	$(RINGSIDE) run --stats $(O)/guest/minios.elf -append demo || [ $$? = 33 ] # its "all is well"
 
-test: all                  ## all tests; ends with Criterion's synthesis
+test: test-deps            ## all tests; ends with Criterion's synthesis
 	@$(MAKE) --no-print-directory -j$(JOBS) check
 
 check: $(RINGSIDE) $(TESTS) guests lab-ready nested-ready
@@ -85,7 +85,7 @@ check: $(RINGSIDE) $(TESTS) guests lab-ready nested-ready
 # Leaks: of ours none is suppressed; libcriterion.so keeps three small blocks in its runner.
 SAN_ENV := ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1 \
            LSAN_OPTIONS=suppressions=tests/lsan.supp:print_suppressions=0
-asan: deps                 ## all tests under ASan and UBSan
+asan: test-deps            ## all tests under ASan and UBSan
 	$(SAN_ENV) $(MAKE) --no-print-directory -j$(JOBS) check SAN=1 O=$(O)/asan CFLAGS='-O1 -g'
 
 # What bench/code.c scans: the decoder and the emulator, compiled for i386.
@@ -102,7 +102,7 @@ $(SAMPLE): bench/sample.S bench/sample.ld $(SAMPLE_OBJ)
 	      -Wl,-T,bench/sample.ld -o $@ bench/sample.S $(SAMPLE_OBJ)
 
 BENCHES := $(patsubst %.c,$(O)/%,$(filter-out bench/bench.c,$(wildcard bench/*.c)))
-bench: all                 ## what traps, paging and shadow code pages cost; JSON in build/bench/
+bench: test-deps all       ## what traps, paging and shadow code pages cost; JSON in build/bench/
 	@$(MAKE) --no-print-directory $(BENCHES) $(SAMPLE)
 	@for b in $(BENCHES); do echo; RINGSIDE=$(RINGSIDE) GUESTS=$(O)/guest \
 	  BENCH_SAMPLE=$(SAMPLE) $$b --json $$b.json || exit; done
@@ -116,12 +116,12 @@ C_FILES   = $(shell find bench decoder guest lab tests vmm -name '*.[ch]' ! -pat
 CPPCHECK := cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
             --suppress=missingIncludeSystem --suppress=comparePointers --error-exitcode=1 -j2 \
             -I. -D_GNU_SOURCE -DRINGSIDE_VERSION='"x"'
-lint: deps                 ## clang-format check and cppcheck, both clean
+lint: test-deps            ## clang-format check and cppcheck, both clean
 	clang-format --dry-run -Werror $(C_FILES)
 	$(CPPCHECK) decoder vmm bench
 	for d in $(sort $(dir $(wildcard guest/*/*.c))); do \
 	  $(CPPCHECK) --platform=unix32 --suppress=nullPointer:guest/minios/user/crash.c $$d || exit; done
-format: deps               ## rewrite the sources with clang-format
+format: test-deps          ## rewrite the sources with clang-format
 	clang-format -i $(C_FILES)
 
 docs: $(RINGSIDE)          ## rewrite docs/sensitive-instructions.md from the table
@@ -143,6 +143,9 @@ deps:                      ## install the Debian packages that are missing (need
 	  $$sudo apt-get update -qq && \
 	  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
 	fi
+
+test-deps:                 ## the same with what the tests need
+	@$(MAKE) --no-print-directory deps DEPS='$(DEPS) $(TEST_DEPS)'
 
 clean:                     ## remove build/
 	rm -rf $(O)

@@ -1,14 +1,19 @@
 # Debian package, and the file whose presence says that it is installed.
+#
+# What it takes to build and run.
 DEPS := \
   gcc                /usr/bin/gcc \
   gcc-multilib       /usr/share/doc/gcc-multilib \
   libc6-dev          /usr/include/stdio.h \
   libcapstone-dev    /usr/include/capstone/capstone.h \
   libelf-dev         /usr/include/libelf.h \
-  libcriterion-dev   /usr/include/criterion/criterion.h \
   libjson-c-dev      /usr/include/json-c/json.h \
   libconfig-dev      /usr/include/libconfig.h \
-  libncurses-dev     /usr/include/ncurses.h \
+  libncurses-dev     /usr/include/ncurses.h
+
+# What the tests need besides.
+TEST_DEPS := \
+  libcriterion-dev   /usr/include/criterion/criterion.h \
   qemu-system-x86    /usr/bin/qemu-system-i386 \
   clang-format       /usr/bin/clang-format \
   cppcheck           /usr/bin/cppcheck \

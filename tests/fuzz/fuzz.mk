@@ -22,7 +22,7 @@ FUZZ_DIFF_OBJ := $(O)/tests/fuzz/differential.o $(O)/tests/diff_gen.o $(O)/tests
 $(FUZZ_DIFF): $(FUZZ_DIFF_OBJ) $(LIB_OBJ) $(O)/vmm/world/stub_blob.o
 	$(CC) $(ALLFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-fuzz: deps                 ## emulator against the CPU, N=1000000 random instructions
+fuzz: test-deps            ## emulator against the CPU, N=1000000 random instructions
 	@$(MAKE) --no-print-directory $(FUZZ_DIFF)
 	$(FUZZ_DIFF) --seed $(SEED) --count $(N)
 
@@ -61,13 +61,13 @@ FUZZ_RUN = mkdir -p $(O)/fuzz/found $(O)/fuzz/corpus/$(1) && \
 	    -print_final_stats=1 -artifact_prefix=$(O)/fuzz/found/$(1)- \
 	    $(O)/fuzz/corpus/$(1) $(3)
 
-fuzz-scan: deps fuzz-deps  ## libFuzzer on decoder and scanner, T=600 seconds
+fuzz-scan: test-deps fuzz-deps  ## libFuzzer on decoder and scanner, T=600 seconds
 	@$(MAKE) --no-print-directory $(O)/fuzz/scan
 	$(call FUZZ_RUN,scan,4200,tests/fuzz/corpus/scan)
 
 # The seeds are this build's own small guests, without their debug information: a fuzzer does
 # more with small files, and cut ones have no section headers.
-fuzz-loader: deps fuzz-deps ## libFuzzer on the loader and `scan`, T=600 seconds
+fuzz-loader: test-deps fuzz-deps ## libFuzzer on the loader and `scan`, T=600 seconds
 	@$(MAKE) --no-print-directory $(O)/fuzz/loader guests
 	@mkdir -p $(O)/fuzz/seeds/loader
 	@for f in $(O)/guest/*.elf; do objcopy --strip-debug $$f $(O)/fuzz/seeds/loader/$${f##*/}; done

@@ -13,7 +13,7 @@ NESTED_ENV   := NESTED_BASE=$(NESTED_BASE) NESTED_LINUX=$(NESTED_LINUX)
 
 .PHONY: nested nested-ready
 
-$(NESTED_LINUX)/vmlinuz: tests/nested/fetch | deps
+$(NESTED_LINUX)/vmlinuz: tests/nested/fetch | test-deps
 	tests/nested/fetch $(NESTED_LINUX)
 
 $(NESTED_BASE): tests/nested/pack tests/nested/init $(NESTED_LINUX)/vmlinuz $(RINGSIDE) guests

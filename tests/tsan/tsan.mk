@@ -29,7 +29,7 @@ TSAN_ENV     := RINGSIDE=$(TSAN_O)/ringside GUESTS=$(O)/guest \
                 TSAN_OPTIONS=log_path=$(TSAN_O)/race:suppressions=tests/tsan/suppressions:$(strip \
                 handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:handle_abort=0)
 
-tsan: deps                 ## tests and soak under ThreadSanitizer, TSAN_SECONDS=10 of soak
+tsan: test-deps            ## tests and soak under ThreadSanitizer, TSAN_SECONDS=10 of soak
 	@$(MAKE) --no-print-directory -j$(JOBS) O=$(TSAN_O) SANFLAGS='$(TSAN_FLAGS)' \
 	  CFLAGS='-O1 -g' $(TSAN_O)/ringside $(TSAN_O)/tests/ringside-tests guests
 	@$(MAKE) --no-print-directory -j$(JOBS) guests $(SOAK)
