@@ -20,4 +20,8 @@ TEST_DEPS := \
   chromium           /usr/bin/chromium \
   patch              /usr/bin/patch \
   cmark-gfm          /usr/bin/cmark-gfm \
-  busybox            /bin/busybox
+  busybox            /bin/busybox \
+  xz-utils           /usr/bin/xz \
+  bochs              /usr/bin/bochs \
+  bochsbios          /usr/share/bochs/BIOS-bochs-latest \
+  vgabios            /usr/share/vgabios/vgabios.bin

@@ -16,10 +16,11 @@ struct nested {
 };
 
 /*
- * Boot a machine with AMD's SVM and let it do tests/nested/jobs/@job.sh, for @seconds at most.  The
- * test fails if it does not come to the end.  nested_free() removes what it wrote.
+ * Boot a machine with the CPU @cpu, "amd" (SVM) or "intel" (VT-x), and let it do
+ * tests/nested/jobs/@job.sh, for @seconds at most.  The test fails if it does not come to the end.
+ * nested_free() removes what it wrote.
  */
-void nested_run(struct nested *n, const char *job, unsigned seconds);
+void nested_run(struct nested *n, const char *cpu, const char *job, unsigned seconds);
 void nested_free(struct nested *n);
 
 /*

@@ -19,7 +19,7 @@ static const char *from_make(const char *name)
 	return value;
 }
 
-void nested_run(struct nested *n, const char *job, unsigned seconds)
+void nested_run(struct nested *n, const char *cpu, const char *job, unsigned seconds)
 {
 	static struct child c;
 	char path[128], limit[16];
@@ -28,11 +28,11 @@ void nested_run(struct nested *n, const char *job, unsigned seconds)
 	cr_assert_not_null(mkdtemp(n->dir), "%s: %s", n->dir, strerror(errno));
 	snprintf(path, sizeof(path), "tests/nested/jobs/%s.sh", job);
 	snprintf(limit, sizeof(limit), "%u", seconds);
-	c = (struct child){ .argv = { BOOT, "-s", limit, from_make("NESTED_BASE"),
+	c = (struct child){ .argv = { BOOT, "-c", cpu, "-s", limit, from_make("NESTED_BASE"),
 				      from_make("NESTED_LINUX"), path, n->dir, NULL },
 			    .seconds = seconds + 20 };
 	child_run(&c);
-	cr_assert_eq(c.status, 0, "%s: status %d\n%s%s", job, c.status, c.out, c.err);
+	cr_assert_eq(c.status, 0, "%s on %s: status %d\n%s%s", job, cpu, c.status, c.out, c.err);
 }
 
 void nested_free(struct nested *n)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Machines whose CPU has hardware virtualization, emulated in software.  Included by the Makefile.
 #
-#   make nested JOB=FILE [OUT=DIR]   run a job there; see tests/nested/boot
+#   make nested JOB=FILE [NESTED_CPU=intel] [OUT=DIR]   do a job there; see tests/nested/boot
 #
 # The kernel is Debian's own package, unpacked and not installed.  It is kept outside of build/, so
 # that `make clean` does not cost its download.
@@ -16,14 +16,18 @@ NESTED_ENV   := NESTED_BASE=$(NESTED_BASE) NESTED_LINUX=$(NESTED_LINUX)
 $(NESTED_LINUX)/vmlinuz: tests/nested/fetch | test-deps
 	tests/nested/fetch $(NESTED_LINUX)
 
-$(NESTED_BASE): tests/nested/pack tests/nested/init $(NESTED_LINUX)/vmlinuz $(RINGSIDE) guests
+$(NESTED)/e9cat: tests/nested/e9cat.c
 	@mkdir -p $(@D)
-	tests/nested/pack $@ $(NESTED_LINUX) $(RINGSIDE) $(O)/guest
+	$(CC) -std=c11 -O2 $(WARN) -D_GNU_SOURCE -static -o $@ $<
+
+$(NESTED_BASE): tests/nested/pack tests/nested/init $(NESTED_LINUX)/vmlinuz $(NESTED)/e9cat $(RINGSIDE) guests
+	tests/nested/pack $@ $(NESTED_LINUX) $(NESTED)/e9cat $(RINGSIDE) $(O)/guest
 
 nested-ready: $(NESTED_BASE)
 
+NESTED_CPU   ?= amd
 OUT          ?= $(NESTED)/out
-nested: all                ## a machine with SVM, emulated, does JOB=FILE; output in OUT=DIR
+nested: test-deps          ## a machine with SVM or VT-x, emulated, does JOB=FILE; output in OUT=DIR
 	@$(MAKE) --no-print-directory nested-ready
-	@[ -f "$(JOB)" ] || { echo "usage: make nested JOB=FILE [OUT=DIR]; see tests/nested/init" >&2; exit 2; }
-	tests/nested/boot $(NESTED_BASE) $(NESTED_LINUX) $(JOB) $(OUT)
+	@[ -f "$(JOB)" ] || { echo "usage: make nested JOB=FILE [NESTED_CPU=intel] [OUT=DIR]; see tests/nested/init" >&2; exit 2; }
+	tests/nested/boot -c $(NESTED_CPU) $(NESTED_BASE) $(NESTED_LINUX) $(JOB) $(OUT)
