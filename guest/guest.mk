@@ -35,14 +35,17 @@ BENCH_SRC    := $(sort $(wildcard guest/bench/*.c guest/bench/*.S)) guest/minios
 BENCH_OBJ    := $(patsubst %,$(O)/%.o,$(basename $(BENCH_SRC)))
 BENCH        := $(O)/guest/bench.elf
 
-# guest/smp: starts the other processors.
-SMP          := $(O)/guest/smp.elf
+# One file of assembly each: exits, known numbers of exits, for tests/compare_cmd_model.c; peek looks
+# at what ring 3 must not see; smp starts the other processors; shootdown, one of them changes page
+# tables that another uses; ticket, a lock that all fight for; upcall, two that the monitor tells
+# about each other.
+SMALL        := $(patsubst %,$(O)/guest/%.elf,exits peek smp shootdown ticket upcall)
 
 # tests/hostile: one file, one image.
 HOSTILE_SRC  := $(sort $(wildcard tests/hostile/*.S))
 HOSTILE      := $(patsubst tests/hostile/%.S,$(O)/guest/hostile-%.elf,$(HOSTILE_SRC))
 
-guests: $(MINIOS) $(MINIOS_AR) $(CONFORM) $(BENCH) $(SMP) $(HOSTILE)
+guests: $(MINIOS) $(MINIOS_AR) $(CONFORM) $(BENCH) $(SMALL) $(HOSTILE)
 
 $(patsubst %.c,$(O)/%.o,$(filter %.c,$(sort $(MINIOS_SRC) $(CONFORM_SRC) $(BENCH_SRC) $(MINIOS_USRC)))): $(O)/%.o: %.c
 	@mkdir -p $(@D)
@@ -73,9 +76,9 @@ $(BENCH): $(BENCH_OBJ) guest/bench/kernel.ld
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_LINK) -Wl,-T,guest/bench/kernel.ld -o $@ $(BENCH_OBJ)
 
-$(SMP): guest/smp/start.S
+$(SMALL): $(O)/guest/%.elf: guest/%/start.S
 	@mkdir -p $(@D)
-	$(CC) $(GUEST_ARCH) $(GUEST_LINK) -Wl,-Ttext=0x101000 -o $@ $<
+	$(CC) $(GUEST_ARCH) -MMD -MP -MF $(@:.elf=.d) -MT $@ $(GUEST_LINK) -Wl,-Ttext=0x101000 -o $@ $<
 
 # -I.: the images that attack the world include its share.h for the addresses.
 $(HOSTILE): $(O)/guest/hostile-%.elf: tests/hostile/%.S tests/hostile/hostile.ld
@@ -83,4 +86,4 @@ $(HOSTILE): $(O)/guest/hostile-%.elf: tests/hostile/%.S tests/hostile/hostile.ld
 	$(CC) $(GUEST_ARCH) -I. -MMD -MP -MF $(@:.elf=.d) -MT $@ $(GUEST_LINK) \
 	      -Wl,-T,tests/hostile/hostile.ld -o $@ $<
 
--include $(MINIOS_OBJ:.o=.d) $(MINIOS_PROGS:.elf=.d) $(O)/guest/minios/user/user.d $(O)/guest/minios/user/uthread.d $(CONFORM_OBJ:.o=.d) $(BENCH_OBJ:.o=.d) $(HOSTILE:.elf=.d)
+-include $(MINIOS_OBJ:.o=.d) $(MINIOS_PROGS:.elf=.d) $(O)/guest/minios/user/user.d $(O)/guest/minios/user/uthread.d $(CONFORM_OBJ:.o=.d) $(BENCH_OBJ:.o=.d) $(SMALL:.elf=.d) $(HOSTILE:.elf=.d)

@@ -15,7 +15,6 @@
 
 #include "../conform/conform.h"
 #include "../minios/x86.h"
-#include "numbers.h"
 
 #define CPUS 4u
 

@@ -3,8 +3,7 @@
  * Interrupt stubs that return, and where the other processors begin and wait.
  * Source: SDM Vol. 3A, "MP Initialization Protocol" (8.4).
  */
-#include "../conform/layout.h"
-#include "numbers.h"
+#include "../runtime/start.inc"
 
 	.text
 /* One stub for each vector, 16 bytes apart; none for those that push an error code. */
@@ -44,26 +43,9 @@ cpu_check:
 cpu_go:
 	ret
 
-/* Copied to TRAMPOLINE: a start-up IPI begins here, in real mode. */
-	.globl	trampoline, trampoline_end
-	.code16
-trampoline:
-	cli
-	xorw	%ax, %ax
-	movw	%ax, %ds
-	lgdtl	(1f - trampoline + TRAMPOLINE)
-	movl	%cr0, %eax
-	orl	$1, %eax
-	movl	%eax, %cr0
-	ljmpl	$SEL_CODE, $2f
-1:	.word	0x17
-	.long	0x202000		/* conform.h, GDT */
-trampoline_end:
-	.code32
-2:	movl	$SEL_DATA, %eax
-	movl	%eax, %ds
-	movl	%eax, %es
-	movl	%eax, %ss
+	real_mode_trampoline cpu_start32, 0x202000	/* conform.h, GDT */
+cpu_start32:
+	flat_data
 	lgdt	good_gdtr
 	lidt	good_idtr
 	movl	cpu_stack, %esp

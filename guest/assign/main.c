@@ -8,7 +8,8 @@
  * all is well, else 0x11.
  */
 #include "guest/minios/x86.h"
-#include "layout.h"
+#include "guest/runtime/lapic.h"
+#include "guest/runtime/start.h"
 #include "ring.h"
 
 /* guest/minios/format.c and lib.c */
@@ -23,19 +24,7 @@ void second_main(void) __attribute__((noreturn));
 #define EXIT_GOOD 0x10
 #define EXIT_BAD  0x11
 
-/* SDM Vol. 3A, "Local APIC" (10.4), "APIC Timer" (10.5.4), "Issuing IPIs" (10.6). */
-#define LAPIC(r)     (*(volatile uint32_t *)(0xfee00000u + (r)))
-#define EOI          0xb0
-#define SVR          0xf0
-#define ICR          0x300
-#define ICR_HIGH     0x310
-#define LVT_TIMER    0x320
-#define TIMER_INIT   0x380
-#define TIMER_DIVIDE 0x3e0
-#define LVT_PERIODIC 0x20000u
-#define INIT_OTHERS  0x000c4500u
-#define SIPI_OTHERS  (0x000c4600u | TRAMPOLINE >> 12)
-#define TO_SELF      0x00040000u
+#define SIPI_OTHERS (ICR_OTHERS | ICR_ASSERT | ICR_STARTUP | TRAMPOLINE >> 12)
 
 #define VEC_PIT   0x20u /* of the first 8259A's line 0 */
 #define VEC_TIMER 0x40u
@@ -96,7 +85,7 @@ __attribute__((interrupt)) static void on_timer(struct iframe *f)
 __attribute__((interrupt)) static void on_ipi(struct iframe *f)
 {
 	(void)f;
-	ipis[LAPIC(0x20) >> 24 & 1]++;
+	ipis[LAPIC(LAPIC_ID) >> 24 & 1]++;
 	LAPIC(EOI) = 0;
 }
 
@@ -132,7 +121,7 @@ static void cpu_init(void)
 	} __attribute__((packed)) idtr = { sizeof(idt) - 1, (uint32_t)idt };
 
 	__asm__ volatile("lidt %0" : : "m"(idtr));
-	LAPIC(SVR) = 0x1ff;
+	LAPIC(SVR) = SVR_ENABLE | 0xff;
 }
 
 /* Sleep until *@count is at least @n. */
@@ -168,7 +157,7 @@ static void system_interrupts(void)
 static void inter_processor_interrupts(void)
 {
 	for (unsigned i = 0; i < TICKS; i++) {
-		LAPIC(ICR) = TO_SELF | VEC_IPI;
+		LAPIC(ICR_LOW) = ICR_SELF | VEC_IPI;
 		wait_for(&ipis[0], i + 1);
 	}
 	print("ipi: %u interrupts from a processor\n", TICKS);
@@ -282,7 +271,7 @@ void second_main(void)
 	second_up = 1;
 	serve(1);
 	LAPIC(ICR_HIGH) = 0;
-	LAPIC(ICR) = VEC_IPI;
+	LAPIC(ICR_LOW) = VEC_IPI;
 	for (;;)
 		__asm__ volatile("cli\n\thlt");
 }
@@ -291,8 +280,8 @@ static void start_second(void)
 {
 	memcpy((void *)TRAMPOLINE, trampoline, (unsigned)(trampoline_end - trampoline));
 	/* Without the pauses between them that a board of real chips would want. */
-	LAPIC(ICR) = INIT_OTHERS;
-	LAPIC(ICR) = SIPI_OTHERS;
+	LAPIC(ICR_LOW) = ICR_OTHERS | ICR_ASSERT | ICR_INIT;
+	LAPIC(ICR_LOW) = SIPI_OTHERS;
 	while (!second_up)
 		__asm__ volatile("pause");
 }

@@ -4,11 +4,10 @@
  * Source: Multiboot Specification 0.6.96, "OS image format" (3.1); Intel SDM Vol. 3A, "MP
  * Initialization Protocol" (8.4).
  */
-#include "layout.h"
+#include "../runtime/start.inc"
 
 	.section .multiboot, "a"
-	.balign	4
-	.long	0x1badb002, 0, -0x1badb002
+	multiboot_header 0
 
 	.text
 	.globl	start
@@ -16,49 +15,19 @@ start:
 	cli
 	cld
 	movl	$stack0_top, %esp
-	lgdt	gdtr
-	ljmp	$SEL_CODE, $1f
-1:	movl	$SEL_DATA, %ecx
-	movl	%ecx, %ds
-	movl	%ecx, %es
-	movl	%ecx, %ss
+	flat_segments
 	pushl	%ebx
 	pushl	%eax
 	call	boot_main		/* never returns */
 
-	/* Data here, since it is copied from here: a code page that is read may show the VMM's patches. */
-	.data
-	.code16
-	.globl	trampoline, trampoline_end
-trampoline:
-	cli
-	cld
-	xorw	%ax, %ax
-	movw	%ax, %ds
-	lgdtl	(1f - trampoline + TRAMPOLINE)
-	movl	%cr0, %eax
-	orl	$1, %eax
-	movl	%eax, %cr0
-	ljmpl	$SEL_CODE, $second
-1:	.word	gdtr - gdt - 1
-	.long	gdt
-trampoline_end:
-
-	.text
-	.code32
 second:
-	movl	$SEL_DATA, %ecx
-	movl	%ecx, %ds
-	movl	%ecx, %es
-	movl	%ecx, %ss
+	flat_data
 	movl	$stack1_top, %esp
 	call	second_main		/* never returns */
 
+	real_mode_trampoline second
 	.data
-	.balign	8
-gdt:	.quad	0, 0x00cf9b000000ffff, 0x00cf93000000ffff
-gdtr:	.word	gdtr - gdt - 1
-	.long	gdt
+	flat_gdt
 
 	.bss
 	.balign	16

@@ -3,16 +3,11 @@
  * Where the benchmark guest begins, how it goes to ring 3 and back, and its trap handlers.
  * Source: Multiboot Specification 0.6.96, "OS image format" (3.1), "Machine state" (3.2).
  */
+#include "../runtime/start.inc"
 #include "layout.h"
 
-#define MULTIBOOT_MAGIC	0x1badb002
-#define MULTIBOOT_FLAGS	0x00000003
-
 	.section .multiboot, "a"
-	.balign	4
-	.long	MULTIBOOT_MAGIC
-	.long	MULTIBOOT_FLAGS
-	.long	-(MULTIBOOT_MAGIC + MULTIBOOT_FLAGS)
+	multiboot_header 3
 
 	.text
 	.globl	start

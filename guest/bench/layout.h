@@ -3,8 +3,8 @@
 #ifndef BENCH_LAYOUT_H
 #define BENCH_LAYOUT_H
 
-#define SEL_CODE      0x08
-#define SEL_DATA      0x10
+#include "../runtime/start.h"
+
 #define SEL_USER_CODE 0x1b
 #define SEL_USER_DATA 0x23
 #define SEL_TSS       0x28

@@ -4,6 +4,7 @@
  * Source: SDM Vol. 3A, "Segment Descriptors" (3.4.5), "IDT Descriptors" (6.11), "Local APIC"
  * (10.4), "APIC Timer" (10.5.4); Intel 8254 data sheet, "Mode 2".
  */
+#include "../runtime/lapic.h"
 #include "bench.h"
 
 /* ---- segments and gates ---- */
@@ -142,18 +143,7 @@ uint32_t tsc_khz(void)
 	return (uint32_t)median(khz, 7);
 }
 
-#define LAPIC(r) (*(volatile uint32_t *)(0xfee00000u + (r)))
-enum {
-	EOI = 0x0b0,
-	SVR = 0x0f0,
-	LVT_TIMER = 0x320,
-	TIMER_INIT = 0x380,
-	TIMER_NOW = 0x390,
-	TIMER_DIVIDE = 0x3e0,
-};
-#define LVT_MASKED   0x10000u
-#define LVT_PERIODIC 0x20000u
-#define PERIOD       2000000u /* counts: 2 ms where the timer runs at 1 GHz */
+#define PERIOD 2000000u /* counts: 2 ms where the timer runs at 1 GHz */
 
 static uint32_t cycles_per_count; /* times 256 */
 static volatile unsigned ticks;
@@ -166,7 +156,7 @@ void apic_init(void)
 
 	outb(0x21, 0xff); /* both 8259A: nothing */
 	outb(0xa1, 0xff);
-	LAPIC(SVR) = 0x100 | VEC_SPURIOUS;
+	LAPIC(SVR) = SVR_ENABLE | VEC_SPURIOUS;
 	LAPIC(TIMER_DIVIDE) = 0xb; /* by 1 */
 	LAPIC(LVT_TIMER) = LVT_MASKED | VEC_TIMER;
 	LAPIC(TIMER_INIT) = 0xffffffffu;

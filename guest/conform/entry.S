@@ -6,16 +6,11 @@
  * ends in an exception, an interrupt, or by reaching its end.  So nothing but CS (which came out of
  * a gate) and room on the stack can be relied on at first when it is over.
  */
+#include "../runtime/start.inc"
 #include "layout.h"
 
-#define MULTIBOOT_MAGIC	0x1badb002
-#define MULTIBOOT_FLAGS	0x00000003
-
 	.section .multiboot, "a"
-	.balign	4
-	.long	MULTIBOOT_MAGIC
-	.long	MULTIBOOT_FLAGS
-	.long	-(MULTIBOOT_MAGIC + MULTIBOOT_FLAGS)
+	multiboot_header 3
 
 	.text
 	.globl	start

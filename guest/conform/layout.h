@@ -3,6 +3,8 @@
 #ifndef CONFORM_LAYOUT_H
 #define CONFORM_LAYOUT_H
 
+#include "../runtime/start.h"
+
 /* struct state, conform.h */
 #define S_EIP    0
 #define S_CS     4
@@ -26,9 +28,6 @@
 
 #define NO_FAULT 0x100 /* not a vector: the case reached its end */
 #define GATE16   0x101 /* came through a 16-bit gate */
-
-#define SEL_CODE 0x08
-#define SEL_DATA 0x10
 
 #define CODE16_BASE 0x180000 /* kernel.ld, too */
 

@@ -4,35 +4,22 @@
  * take: no timers, no polling.  What tests/compare_cmd_model.c expects is written beside each.
  * Exits through port 0xf4 with 0x10 if all interrupts came, else with 0x11.
  */
-#define LAPIC	   0xfee00000
-#define TPR	   0x80
-#define EOI	   0xb0
-#define SVR	   0xf0
-#define ICR	   0x300
-#define LVT_ERROR  0x370
-#define SELF	   0x00044040 /* to itself, vector 0x40 */
-#define ROUNDS	   20
+#include "../runtime/start.inc"
+
+#define VECTOR 0x40
+#define SELF   (ICR_SELF | ICR_ASSERT | VECTOR)
+#define ROUNDS 20
 
 	.code32
 	.text
-	.long	0x1badb002, 0, -0x1badb002
+	multiboot_header 0
 	.globl	_start
 _start:
 	mov	$0x200000, %esp
-	lgdt	gdtr
-	ljmp	$8, $1f
-1:	mov	$0x10, %ax
-	mov	%ax, %ds
-	mov	%ax, %es
-	mov	%ax, %ss
-	mov	$handler, %eax
-	mov	%ax, idt + 0x40 * 8
-	movw	$8, idt + 0x40 * 8 + 2
-	movw	$0x8e00, idt + 0x40 * 8 + 4
-	shr	$16, %eax
-	mov	%ax, idt + 0x40 * 8 + 6
+	flat_segments
+	gate	VECTOR, handler
 	lidt	idtr
-	mov	$LAPIC, %ebx
+	mov	$LAPIC_BASE, %ebx
 	xor	%ebp, %ebp
 
 	mov	$200, %esi		/* 200 out, 200 in */
@@ -50,18 +37,18 @@ _start:
 	mov	$8, %ecx
 	rep insb
 
-	movl	$0x1ff, SVR(%ebx)	/* 1 access of the local APIC */
+	movl	$(SVR_ENABLE | 0xff), SVR(%ebx)	/* 1 access of the local APIC */
 	mov	$50, %esi		/* 100: reads and writes */
 3:	mov	LVT_ERROR(%ebx), %eax
 	movl	$0x10, TPR(%ebx)
 	dec	%esi
 	jnz	3b
 	movl	$0, TPR(%ebx)		/* 1 */
-	orl	$0x10000, LVT_ERROR(%ebx) /* 2, by one instruction */
+	orl	$LVT_MASKED, LVT_ERROR(%ebx) /* 2, by one instruction */
 
 	mov	$ROUNDS, %esi		/* 20 windows; 40: ICR and EOI */
 4:	cli
-	movl	$SELF, ICR(%ebx)
+	movl	$SELF, ICR_LOW(%ebx)
 	nop
 	sti
 	nop
@@ -71,7 +58,7 @@ _start:
 
 	mov	$ROUNDS, %esi		/* 20 hlt that an interrupt ends; 40 */
 5:	cli
-	movl	$SELF, ICR(%ebx)
+	movl	$SELF, ICR_LOW(%ebx)
 	sti
 	hlt
 	dec	%esi
@@ -90,12 +77,9 @@ handler:
 	iret
 
 	.data
-	.balign	8
-gdt:	.quad	0, 0x00cf9a000000ffff, 0x00cf92000000ffff
-gdtr:	.word	. - gdt - 1
-	.long	gdt
-idtr:	.word	0x41 * 8 - 1
+	flat_gdt
+idtr:	.word	(VECTOR + 1) * 8 - 1
 	.long	idt
 text:	.ascii	"sixteen letters."
 	.balign	8
-idt:	.fill	0x41, 8, 0
+idt:	.fill	VECTOR + 1, 8, 0

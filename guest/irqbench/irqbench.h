@@ -77,6 +77,8 @@ uint32_t lapic_period(uint32_t tsc);                /* ticks of the latter in @t
 void lapic_periodic(uint32_t ticks);                /* each time, until 0 */
 void uart_interrupt(bool enable); /* THR empty, which it is: at once; false: acknowledge it */
 void lapic_eoi(void);
+void lapic_init(void); /* this and the next for the CPU that calls */
+void idt_load(void);
 void pic_eoi(void);
 
 /* ---- smp.c ---- */

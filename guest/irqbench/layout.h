@@ -3,12 +3,10 @@
 #ifndef IRQBENCH_LAYOUT_H
 #define IRQBENCH_LAYOUT_H
 
+#include "../runtime/start.h"
+
 #define CPUS_MAX   8
 #define STACK_SIZE 16384 /* a power of two: the stack tells which CPU it is */
-#define TRAMPOLINE 0x8000
-
-#define SEL_CODE 0x08
-#define SEL_DATA 0x10
 
 #define VEC_PIC      0x20 /* of IRQ 0; up to 0x2f */
 #define VEC_PIT      0x41 /* IRQ 0 through the I/O APIC */

@@ -6,7 +6,8 @@
  * "Initialization Command Words"; Intel 8254 data sheet, "Mode 0" and "Mode 2"; PC16550D data
  * sheet, "Interrupt Enable Register" (8.7).
  */
-#include "lapic.h"
+#include "../runtime/lapic.h"
+#include "irqbench.h"
 
 /* ---- gates ---- */
 
@@ -113,7 +114,7 @@ void unexpected(void)
 
 #define IOAPIC_SELECT (*(volatile uint32_t *)0xfec00000u)
 #define IOAPIC_DATA   (*(volatile uint32_t *)0xfec00010u)
-#define MASKED        0x10000u
+#define RTE_MASKED    0x10000u
 #define PIT_PIN       2
 #define UART_PIN      4
 
@@ -148,14 +149,14 @@ void route_irqs(enum route r)
 	/* Whatever came while the controllers looked the other way is taken and forgotten. */
 	outb(0x43, 0x30);
 	outb(0x21, r == ROUTE_PIC ? 0xfe : 0xff);
-	LAPIC(LVT_LINT0) = r == ROUTE_PIC ? 0x700 : 0x700 | MASKED;
-	ioapic_write(PIT_PIN, r == ROUTE_IOAPIC ? VEC_PIT : MASKED | VEC_PIT);
-	ioapic_write(UART_PIN, r == ROUTE_IOAPIC ? VEC_UART : MASKED | VEC_UART);
+	LAPIC(LVT_LINT0) = r == ROUTE_PIC ? 0x700 : 0x700 | LVT_MASKED;
+	ioapic_write(PIT_PIN, r == ROUTE_IOAPIC ? VEC_PIT : RTE_MASKED | VEC_PIT);
+	ioapic_write(UART_PIN, r == ROUTE_IOAPIC ? VEC_UART : RTE_MASKED | VEC_UART);
 }
 
 void lapic_init(void)
 {
-	LAPIC(SVR) = 0x100 | VEC_SPURIOUS;
+	LAPIC(SVR) = SVR_ENABLE | VEC_SPURIOUS;
 	LAPIC(TPR) = 0;
 	LAPIC(LVT_TIMER) = LVT_MASKED | VEC_TIMER;
 	LAPIC(TIMER_DIVIDE) = 0xb; /* by 1 */

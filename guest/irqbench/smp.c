@@ -5,13 +5,10 @@
  * Source: SDM Vol. 3A, "MP Initialization Protocol Algorithm" (8.4.3), "Interrupt Command Register"
  * (10.6.1).
  */
-#include "lapic.h"
+#include "../runtime/lapic.h"
+#include "irqbench.h"
 
-#define ICR_INIT_OTHERS 0x000c4500u
-#define ICR_SIPI_OTHERS (0x000c4600u | TRAMPOLINE >> 12)
-#define ICR_SELF        0x00044000u /* fixed, assert, shorthand "self" */
-#define ICR_ALL         0x00084000u /* "all including self" */
-#define ICR_ONE         0x00004000u /* no shorthand: physical, who is in the high half */
+#define SIPI_OTHERS (ICR_OTHERS | ICR_ASSERT | ICR_STARTUP | TRAMPOLINE >> 12)
 
 struct cpu cpu[CPUS_MAX];
 
@@ -26,7 +23,7 @@ __attribute__((regparm(3))) void interrupt(uint64_t tsc, unsigned vector)
 	struct cpu *c = this_cpu();
 
 	if (vector == VEC_PING && c->answers)
-		LAPIC(ICR_LOW) = ICR_ONE | VEC_PONG;
+		LAPIC(ICR_LOW) = ICR_ASSERT | VEC_PONG;
 	c->stamp = tsc;
 	__asm__ volatile("" : : : "memory");
 	if (vector != VEC_WAKE)
@@ -87,17 +84,17 @@ void ipi_target(unsigned id)
 
 void ipi_send(uint8_t vector)
 {
-	LAPIC(ICR_LOW) = ICR_ONE | vector;
+	LAPIC(ICR_LOW) = ICR_ASSERT | vector;
 }
 
 void ipi_send_self(uint8_t vector)
 {
-	LAPIC(ICR_LOW) = ICR_SELF | vector;
+	LAPIC(ICR_LOW) = ICR_SELF | ICR_ASSERT | vector;
 }
 
 void ipi_send_all(uint8_t vector)
 {
-	LAPIC(ICR_LOW) = ICR_ALL | vector;
+	LAPIC(ICR_LOW) = ICR_ALL | ICR_ASSERT | vector;
 }
 
 /* ---- the others ---- */
@@ -129,11 +126,11 @@ void ap_main(void)
 void smp_start(unsigned n)
 {
 	memcpy((void *)TRAMPOLINE, trampoline, (size_t)(trampoline_end - trampoline));
-	LAPIC(ICR_LOW) = ICR_INIT_OTHERS;
+	LAPIC(ICR_LOW) = ICR_OTHERS | ICR_ASSERT | ICR_INIT;
 	delay_us(10000);
-	LAPIC(ICR_LOW) = ICR_SIPI_OTHERS;
+	LAPIC(ICR_LOW) = SIPI_OTHERS;
 	delay_us(200);
-	LAPIC(ICR_LOW) = ICR_SIPI_OTHERS;
+	LAPIC(ICR_LOW) = SIPI_OTHERS;
 	for (unsigned i = 1; i < n; i++)
 		while (!cpu[i].started)
 			;

@@ -5,12 +5,12 @@
  * can tell whether it is told the truth.  A line for each, "ok NAME" or "no NAME: WANTED got GOT";
  * ends with status 33 if all are ok, 35 if not.
  */
+#include "../runtime/start.inc"
+
 #define COM1	  0x3f8
 #define IF	  0x200
 #define GATES	  0x110000 /* the IDT: 256 gates */
 #define IDT_LIMIT 0x7ff
-#define SEL_CODE  0x08
-#define SEL_DATA  0x10
 #define SEL_OTHER 0x18 /* data again */
 #define SEL_TSS	  0x20
 #define SEL_LDT	  0x28
@@ -18,7 +18,7 @@
 
 	.code32
 	.text
-	.long	0x1badb002, 0, -0x1badb002
+	multiboot_header 0
 
 /*
  * EAX must be @want.  The name is far from here: what follows a call is code for whoever looks for

@@ -7,6 +7,8 @@
  * round's word, and had its page fault when there was nothing; 0x11 if it saw POISON.
  * Source: Intel SDM Vol. 3A, "Propagation of Paging-Structure Changes to Multiple Processors" (4.10.5).
  */
+#include "../runtime/start.inc"
+
 #define STARTED	   0x180000 /* the second processor runs */
 #define ACK	   0x180040 /* shootdowns it has done */
 #define LAST	   0x180080 /* the word it read last */
@@ -18,27 +20,15 @@
 #define WINDOW	   0x400000
 #define POISON	   0xdeadbeef
 #define ROUNDS	   40
-#define TRAMPOLINE 0x8000 /* start-up vector 8 */
-#define LAPIC	   0xfee00000
-#define EOI	   0xb0
-#define SVR	   0xf0
-#define ICR	   0x300
-#define INIT_ALL   0x000c4500 /* INIT, assert, all but this one */
-#define SIPI_ALL   0x000c4608 /* start up at vector 8, all but this one */
-#define FLUSH_ALL  0x000c4040 /* vector 0x40, all but this one */
+#define FLUSH	   0x40 /* the vector */
 
 	.code32
 	.text
-	.long	0x1badb002, 0, -0x1badb002
+	multiboot_header 0
 	.globl	_start
 _start:
 	mov	$0x200000, %esp
-	lgdt	gdtr
-	ljmp	$8, $1f
-1:	mov	$0x10, %ax
-	mov	%ax, %ds
-	mov	%ax, %es
-	mov	%ax, %ss
+	flat_segments
 	xor	%eax, %eax
 	mov	$STARTED, %edi
 	mov	$0x200, %ecx
@@ -51,23 +41,10 @@ _start:
 	movl	$(0xfec00000 + 0x93), PD + 0xfec /* 0xfec00000: the APICs */
 	movl	$(FRAME + 3), PT
 	movl	$0, FRAME
-	mov	$page_fault, %eax
-	mov	$14, %ebx
-	call	gate
-	mov	$flush, %eax
-	mov	$0x40, %ebx
-	call	gate
-	mov	$trampoline, %esi
-	mov	$TRAMPOLINE, %edi
-	mov	$(trampoline_end - trampoline), %ecx
-	rep movsb
+	gate	14, page_fault
+	gate	FLUSH, flush
 	call	paging
-	movl	$0x1ff, LAPIC + SVR /* software enable */
-	movl	$INIT_ALL, LAPIC + ICR
-	call	delay
-	movl	$SIPI_ALL, LAPIC + ICR
-	call	delay
-	movl	$SIPI_ALL, LAPIC + ICR
+	start_others
 2:	pause
 	cmpl	$1, STARTED
 	jne	2b
@@ -107,17 +84,10 @@ round:	test	$3, %esi
 
 shoot:	invlpg	WINDOW
 	inc	%edi
-	movl	$FLUSH_ALL, LAPIC + ICR
+	movl	$(ICR_OTHERS | ICR_ASSERT | FLUSH), LAPIC_BASE + ICR_LOW
 1:	pause
 	cmp	%edi, ACK
 	jne	1b
-	ret
-
-gate:	mov	%ax, idt(, %ebx, 8)
-	movw	$8, idt + 2(, %ebx, 8)
-	movw	$0x8e00, idt + 4(, %ebx, 8)
-	shr	$16, %eax
-	mov	%ax, idt + 6(, %ebx, 8)
 	ret
 
 paging:	lidt	idtr
@@ -131,13 +101,9 @@ paging:	lidt	idtr
 	mov	%eax, %cr0
 	ret
 
-delay:	mov	$100000, %ecx
-1:	loop	1b
-	ret
-
 flush:	invlpg	WINDOW
 	lock incl ACK
-	movl	$0, LAPIC + EOI
+	movl	$0, LAPIC_BASE + EOI
 	iret
 
 page_fault:
@@ -145,35 +111,11 @@ page_fault:
 	add	$4, %esp
 	iret
 
-	.align	8
-gdt:	.quad	0, 0x00cf9b000000ffff, 0x00cf93000000ffff
-gdtr:	.word	gdtr - gdt - 1
-	.long	gdt
-idtr:	.word	0x7ff
-	.long	idt
-
-	.code16
-trampoline:
-	cli
-	xor	%ax, %ax
-	mov	%ax, %ds
-	lgdtl	(gdtr16 - trampoline + TRAMPOLINE)
-	mov	%cr0, %eax
-	or	$1, %eax
-	mov	%eax, %cr0
-	ljmpl	$8, $protected
-gdtr16:	.word	23
-	.long	gdt
-trampoline_end:
-	.code32
-protected:
-	mov	$0x10, %ax
-	mov	%ax, %ds
-	mov	%ax, %es
-	mov	%ax, %ss
+/* The second one. */
+other:	flat_data
 	mov	$0x210000, %esp
 	call	paging
-	movl	$0x1ff, LAPIC + SVR
+	movl	$(SVR_ENABLE | 0xff), LAPIC_BASE + SVR
 	sti
 	movl	$1, STARTED
 1:	mov	WINDOW, %eax
@@ -183,6 +125,12 @@ protected:
 	jmp	1b
 2:	movl	$1, BAD
 	jmp	.
+
+	real_mode_trampoline other
+	.data
+	flat_gdt
+idtr:	.word	0x7ff
+	.long	idt
 
 	.bss
 	.align	8

@@ -4,29 +4,10 @@
  * Source: SDM Vol. 3A, "Local APIC" (10.4), "APIC Timer" (10.5.4), "Issuing Interprocessor
  * Interrupts" (10.6), "MP Initialization Protocol" (8.4); Intel 82093AA data sheet, 3.2.4.
  */
+#include "../runtime/lapic.h"
 #include "soak.h"
 
-#define LAPIC(r) (*(volatile uint32_t *)(LAPIC_BASE + (r)))
-enum {
-	EOI = 0x0b0,
-	SVR = 0x0f0,
-	ISR = 0x100,
-	IRR = 0x200,
-	ICR_LO = 0x300,
-	ICR_HI = 0x310,
-	LVT_TIMER = 0x320,
-	LVT_LINT0 = 0x350,
-	TIMER_INIT = 0x380,
-	TIMER_DIVIDE = 0x3e0,
-};
-#define LVT_MASKED   0x10000u
-#define LVT_PERIODIC 0x20000u
-#define ICR_ASSERT   0x04000u
-#define ICR_PENDING  0x01000u
-#define ICR_OTHERS   0xc0000u
-#define ICR_INIT     0x00500u
-#define ICR_STARTUP  0x00600u
-#define TIMER_HZ     1000000000u /* here and in QEMU */
+#define TIMER_HZ 1000000000u /* here and in QEMU */
 
 #define IOAPIC(r)   (*(volatile uint32_t *)(0xfec00000u + (r)))
 #define IOAPIC_COM1 (0x10 + 2 * 4)
@@ -34,7 +15,7 @@ enum {
 
 void apic_init(void)
 {
-	LAPIC(SVR) = 0x100 | VEC_SPURIOUS;
+	LAPIC(SVR) = SVR_ENABLE | VEC_SPURIOUS;
 	LAPIC(LVT_LINT0) = LVT_MASKED;
 }
 
@@ -58,8 +39,8 @@ void apic_timer_stop(void)
 
 static void command(uint32_t icr)
 {
-	LAPIC(ICR_LO) = icr;
-	while (LAPIC(ICR_LO) & ICR_PENDING)
+	LAPIC(ICR_LOW) = icr;
+	while (LAPIC(ICR_LOW) & ICR_PENDING)
 		;
 }
 
@@ -82,13 +63,13 @@ void apic_start_others(void)
 
 void apic_ipi(uint32_t to, uint32_t vector)
 {
-	LAPIC(ICR_HI) = to << 24;
-	LAPIC(ICR_LO) = ICR_ASSERT | vector;
+	LAPIC(ICR_HIGH) = to << 24;
+	LAPIC(ICR_LOW) = ICR_ASSERT | vector;
 }
 
 void apic_ipi_others(uint32_t vector)
 {
-	LAPIC(ICR_LO) = ICR_OTHERS | ICR_ASSERT | vector;
+	LAPIC(ICR_LOW) = ICR_OTHERS | ICR_ASSERT | vector;
 }
 
 uint32_t apic_busy(void)

@@ -4,43 +4,29 @@
  * Source: Multiboot Specification 0.6.96, "OS image format" (3.1); Intel SDM Vol. 3A, "MP
  * Initialization Protocol" (8.4), "Local APIC ID" (10.4.6).
  */
+#include "../runtime/start.inc"
 #include "layout.h"
 
-#define MULTIBOOT_MAGIC	0x1badb002
-#define MULTIBOOT_FLAGS	0x00000003
-
 	.section .multiboot, "a"
-	.balign	4
-	.long	MULTIBOOT_MAGIC
-	.long	MULTIBOOT_FLAGS
-	.long	-(MULTIBOOT_MAGIC + MULTIBOOT_FLAGS)
+	multiboot_header 3
 
 	.text
 	.globl	start
 start:
 	cli
 	cld
-	movl	%eax, %ecx
 	movl	$0, stacks
 	movl	$stacks + STACK_SIZE, %esp
-	lgdt	gdtr
-	ljmp	$SEL_CODE, $1f
-1:	movl	$SEL_DATA, %eax
-	movl	%eax, %ds
-	movl	%eax, %es
-	movl	%eax, %ss
+	flat_segments
 	lidt	idtr
 	pushl	%ebx
-	pushl	%ecx
+	pushl	%eax
 	call	boot_main		/* never returns */
 
-/* ... and from there in protected mode. */
+/* The others. */
 ap_start:
-	movl	$SEL_DATA, %eax
-	movl	%eax, %ds
-	movl	%eax, %es
-	movl	%eax, %ss
-	movl	LAPIC_BASE + 0x20, %eax
+	flat_data
+	movl	LAPIC_BASE + LAPIC_ID, %eax
 	shrl	$24, %eax
 	movl	%eax, %ecx
 	cmpl	$CPUS, %eax
@@ -78,33 +64,12 @@ common:
 	iret
 
 	.data
-	.balign	8
-gdt:	.quad	0, 0x00cf9b000000ffff, 0x00cf93000000ffff
-gdtr:	.word	23
-	.long	gdt
+	flat_gdt
 	.globl	idt
 idtr:	.word	256 * 8 - 1
 	.long	idt
 
-/*
- * The others: copied to TRAMPOLINE, entered in real mode.  Among the data, as what is copied from a
- * page that is also executed can be the VMM's patched copy (docs/design.md, "Shadow code pages").
- */
-	.code16
-	.globl	trampoline, trampoline_end
-trampoline:
-	cli
-	xorw	%ax, %ax
-	movw	%ax, %ds
-	lgdtl	(gdtr16 - trampoline + TRAMPOLINE)
-	movl	%cr0, %eax
-	orl	$1, %eax
-	movl	%eax, %cr0
-	ljmpl	$SEL_CODE, $ap_start
-gdtr16:	.word	23
-	.long	gdt
-trampoline_end:
-	.code32
+	real_mode_trampoline ap_start
 
 	.bss
 	.balign	STACK_SIZE

@@ -5,17 +5,13 @@
  * The last character of the command line is the number of processors, 1 to 8.  Each takes the lock
  * ROUNDS times.  Exits through port 0xf4 with 0x10 if the count that the lock guards is right.
  */
+#include "../runtime/start.inc"
+
 #define COUNT	   0x180000
 #define DONE	   0x180040
 #define TICKET	   0x180080
 #define SERVING	   0x1800c0
 #define GUARDED	   0x180100 /* not touched atomically */
-#define TRAMPOLINE 0x8000 /* start-up vector 8 */
-#define LAPIC	   0xfee00000
-#define SVR	   0xf0
-#define ICR	   0x300
-#define INIT_ALL   0x000c4500 /* INIT, assert, all but this one */
-#define SIPI_ALL   0x000c4608 /* start up at vector 8, all but this one */
 #ifndef ROUNDS
 #define ROUNDS 500
 #endif
@@ -24,17 +20,12 @@
 
 	.code32
 	.text
-	.long	0x1badb002, 0, -0x1badb002
+	multiboot_header 0
 	.globl	_start
 _start:
 	mov	$0x200000, %esp
 	mov	16(%ebx), %esi /* the command line */
-	lgdt	gdtr
-	ljmp	$8, $1f
-1:	mov	$0x10, %ax
-	mov	%ax, %ds
-	mov	%ax, %es
-	mov	%ax, %ss
+	flat_segments
 	movl	$0, COUNT
 	movl	$0, DONE
 	movl	$0, TICKET
@@ -47,14 +38,7 @@ _start:
 	jmp	2b
 3:	sub	$'0', %dl
 	movzbl	%dl, %ebp
-	mov	$trampoline, %esi
-	mov	$TRAMPOLINE, %edi
-	mov	$(trampoline_end - trampoline), %ecx
-	rep movsb
-	mov	$LAPIC, %ebx
-	movl	$0x1ff, SVR(%ebx) /* software enable */
-	movl	$INIT_ALL, ICR(%ebx)
-	movl	$SIPI_ALL, ICR(%ebx)
+	start_others
 	lea	-1(%ebp), %eax
 4:	pause
 	cmp	%eax, COUNT
@@ -89,29 +73,7 @@ fight:	mov	$ROUNDS, %edi
 	lock incl DONE
 	ret
 
-	.align	8
-gdt:	.quad	0, 0x00cf9b000000ffff, 0x00cf93000000ffff
-gdtr:	.word	gdtr - gdt - 1
-	.long	gdt
-
-	.code16
-trampoline:
-	cli
-	xor	%ax, %ax
-	mov	%ax, %ds
-	lgdtl	(gdtr16 - trampoline + TRAMPOLINE)
-	mov	%cr0, %eax
-	or	$1, %eax
-	mov	%eax, %cr0
-	ljmpl	$8, $protected
-gdtr16:	.word	23
-	.long	gdt
-trampoline_end:
-	.code32
-protected:
-	mov	$0x10, %ax
-	mov	%ax, %ds
-	mov	%ax, %ss
+other:	flat_data
 	mov	$0x1000, %esp
 	lock xadd %esp, stacks
 	lock incl COUNT
@@ -119,6 +81,10 @@ protected:
 1:	cli
 	hlt
 	jmp	1b
-	.align	64
+
+	real_mode_trampoline other
+	.data
+	flat_gdt
+	.balign	64
 stacks:	.long	0x211000
 	.section .note.GNU-stack, "", @progbits

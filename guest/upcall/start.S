@@ -7,6 +7,8 @@
  *   - the first looks whether the ring of events has no gap.
  * Exits through port 0xf4 with 0x10, or with a number below that says what was wrong.
  */
+#include "../runtime/start.inc"
+
 #define PAGE	   0x280000
 #define ONLINE	   0x180000
 #define UPCALLS	   0x180040 /* by processor, 4 bytes each */
@@ -14,13 +16,6 @@
 #define TURN	   0x1800c0 /* whose */
 #define PLAY	   0x180100 /* the second one shall play */
 #define TURNS	   50
-#define TRAMPOLINE 0x8000 /* start-up vector 8 */
-#define LAPIC	   0xfee00000
-#define EOI	   0xb0
-#define SVR	   0xf0
-#define ICR	   0x300
-#define INIT_ALL   0x000c4500
-#define SIPI_ALL   0x000c4608
 #define VECTOR	   0x60
 /* ../../vmm/activations_abi.h; tests/activations_run.c compares. */
 #define MSR_PAGE   0x52530000
@@ -38,36 +33,24 @@
 
 	.code32
 	.text
-	.long	0x1badb002, 0, -0x1badb002
+	multiboot_header 0
 	.globl	_start
 _start:
 	mov	$0x200000, %esp
-	lgdt	gdtr
-	ljmp	$8, $1f
-1:	mov	$0x10, %ax
-	mov	%ax, %ds
-	mov	%ax, %es
-	mov	%ax, %ss
+	flat_segments
 	mov	$0x180000, %edi
 	mov	$0x100, %ecx
 	xor	%eax, %eax
 	rep stosl
-	mov	$handler, %eax		/* one gate, at its place in a table that is all zeroes else */
-	mov	%ax, idt + 8 * VECTOR
-	movw	$8, idt + 8 * VECTOR + 2
-	movw	$0x8e00, idt + 8 * VECTOR + 4
-	shr	$16, %eax
-	mov	%ax, idt + 8 * VECTOR + 6
+	gate	VECTOR, handler		/* the only one */
 	lidt	idtr
-	mov	$LAPIC, %ebx
-	movl	$0x1ff, SVR(%ebx)
+	movl	$(SVR_ENABLE | 0xff), LAPIC_BASE + SVR
 
 	mov	$1, %esi		/* 1: the leaf is not there */
 	mov	$0x40000001, %eax
 	cpuid
 	test	$1, %eax
 	jz	bad
-	mov	$LAPIC, %ebx
 	mov	$2, %esi		/* 2: wanted is not what there is */
 	mov	$MSR_UPCALL, %ecx
 	mov	$(VECTOR | 0x100 << ADDED | 0x100 << RESUMED), %eax
@@ -81,12 +64,7 @@ _start:
 	cmp	$1, %eax		/* the other waits for its start-up interrupt */
 	jne	bad
 
-	mov	$trampoline, %esi
-	mov	$TRAMPOLINE, %edi
-	mov	$(trampoline_end - trampoline), %ecx
-	rep movsb
-	movl	$INIT_ALL, ICR(%ebx)
-	movl	$SIPI_ALL, ICR(%ebx)
+	start_others
 2:	pause
 	cmpl	$IDLE, STATE(1)
 	jne	2b
@@ -159,9 +137,10 @@ bad:	mov	%esi, %eax
 
 /* The second one. */
 other:
+	flat_data
+	mov	$0x210000, %esp
 	lidt	idtr
-	mov	$LAPIC, %ebx
-	movl	$0x1ff, SVR(%ebx)
+	movl	$(SVR_ENABLE | 0xff), LAPIC_BASE + SVR
 	movl	$1, ONLINE
 7:	mov	$MSR_IDLE, %ecx
 	xor	%eax, %eax
@@ -183,45 +162,19 @@ other:
 
 handler:
 	push	%eax
-	push	%ebx
-	mov	$LAPIC, %ebx
-	mov	0x20(%ebx), %eax
+	mov	LAPIC_BASE + LAPIC_ID, %eax
 	shr	$24, %eax
 	lock incl UPCALLS(, %eax, 4)
-	movl	$0, EOI(%ebx)
-	pop	%ebx
+	movl	$0, LAPIC_BASE + EOI
 	pop	%eax
 	iret
 
-	.align	8
-gdt:	.quad	0, 0x00cf9b000000ffff, 0x00cf93000000ffff
-gdtr:	.word	gdtr - gdt - 1
-	.long	gdt
+	real_mode_trampoline other
+	.data
+	flat_gdt
 idtr:	.word	8 * 256 - 1
 	.long	idt
 
-	.code16
-trampoline:
-	cli
-	xor	%ax, %ax
-	mov	%ax, %ds
-	lgdtl	(gdtr16 - trampoline + TRAMPOLINE)
-	mov	%cr0, %eax
-	or	$1, %eax
-	mov	%eax, %cr0
-	ljmpl	$8, $(protected - trampoline + TRAMPOLINE)
-	.code32
-protected:
-	mov	$0x10, %ax
-	mov	%ax, %ds
-	mov	%ax, %es
-	mov	%ax, %ss
-	mov	$0x210000, %esp
-	mov	$other, %eax
-	jmp	*%eax
-gdtr16:	.word	23
-	.long	gdt
-trampoline_end:
 	.bss
 	.align	8
 idt:	.space	8 * 256

@@ -18,7 +18,7 @@ static uint32_t apic_icr(uint32_t n)
 	lapic_init();
 	sti();
 	for (uint32_t i = 1; i <= n; i++) {
-		LAPIC(ICR_LOW) = ICR_SELF | VEC_SELF;
+		LAPIC(ICR_LOW) = ICR_SELF | ICR_ASSERT | VEC_SELF;
 		while (count != i)
 			;
 	}

@@ -9,7 +9,7 @@ __attribute__((used)) void ping(void)
 {
 	pings++;
 	LAPIC(EOI) = 0;
-	LAPIC(ICR_LOW) = ICR_ONE | VEC_PONG; /* ICR_HIGH is 0: to CPU 0 */
+	LAPIC(ICR_LOW) = ICR_ASSERT | VEC_PONG; /* ICR_HIGH is 0: to CPU 0 */
 }
 
 HANDLER(on_pong, pong);
@@ -37,7 +37,7 @@ static uint32_t ipi(uint32_t n)
 	lapic_init();
 	cpu_start(answer);
 	for (uint32_t i = 1; i <= n; i++) {
-		LAPIC(ICR_LOW) = ICR_ONE | VEC_PING; /* ICR_HIGH is as cpu_start() left it */
+		LAPIC(ICR_LOW) = ICR_ASSERT | VEC_PING; /* ICR_HIGH is as cpu_start() left it */
 		while (pongs != i)
 			sti_hlt_cli();
 	}

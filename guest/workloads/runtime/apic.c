@@ -11,7 +11,7 @@ __asm__(".text\n"
 void lapic_init(void)
 {
 	gate(VEC_SPURIOUS, on_spurious, 0);
-	LAPIC(SVR) = 0x100 | VEC_SPURIOUS;
+	LAPIC(SVR) = SVR_ENABLE | VEC_SPURIOUS;
 	LAPIC(TPR) = 0;
 	LAPIC(LVT_LINT0) = 0x700 | LVT_MASKED;
 	LAPIC(LVT_TIMER) = LVT_MASKED | VEC_TIMER;

@@ -3,15 +3,14 @@
 #ifndef WORKLOADS_LAYOUT_H
 #define WORKLOADS_LAYOUT_H
 
+#include "../../runtime/start.h"
+
 #define STACK_SIZE 4096
-#define TRAMPOLINE 0x8000 /* where the second CPU starts, in real mode */
 
 /*
  * DS and ES are SEL_USER_DATA at all times, in the kernel too: no handler loads them, so none is
  * paid for.
  */
-#define SEL_CODE      0x08
-#define SEL_DATA      0x10 /* SS of the kernel */
 #define SEL_USER_CODE 0x1b
 #define SEL_USER_DATA 0x23
 #define SEL_TSS       0x28

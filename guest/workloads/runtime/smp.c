@@ -5,8 +5,7 @@
  */
 #include "workload.h"
 
-#define ICR_INIT 0x00004500u
-#define ICR_SIPI (0x00004600u | TRAMPOLINE >> 12)
+#define SIPI (ICR_ASSERT | ICR_STARTUP | TRAMPOLINE >> 12)
 
 /* Where the timer runs at 1 GHz. */
 #define COUNTS_10_MS  10000000u
@@ -31,11 +30,11 @@ void cpu_start(void (*fn)(void))
 	job = fn;
 	memcpy((void *)TRAMPOLINE, trampoline, (size_t)(trampoline_end - trampoline));
 	LAPIC(ICR_HIGH) = 1u << 24;
-	LAPIC(ICR_LOW) = ICR_INIT;
+	LAPIC(ICR_LOW) = ICR_ASSERT | ICR_INIT;
 	lapic_delay(COUNTS_10_MS);
-	LAPIC(ICR_LOW) = ICR_SIPI;
+	LAPIC(ICR_LOW) = SIPI;
 	lapic_delay(COUNTS_200_US);
-	LAPIC(ICR_LOW) = ICR_SIPI;
+	LAPIC(ICR_LOW) = SIPI;
 	for (unsigned i = 0; i < TRIES && !started; i++) {
 		LAPIC(TIMER_INIT) = 20 * COUNTS_10_MS;
 		while (!started && LAPIC(TIMER_NOW))

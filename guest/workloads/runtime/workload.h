@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "../../minios/x86.h"
+#include "../../runtime/lapic.h"
 #include "layout.h"
 
 /* What a workload's file defines, once. */
@@ -145,26 +146,6 @@ void paging_start(void);
 extern struct space kernel_space;
 
 /* ---- apic.c ---- */
-
-/* The local APIC.  Source: SDM Vol. 3A, "Local APIC Register Address Map", table 10-1. */
-#define LAPIC(r) (*(volatile uint32_t *)(0xfee00000u + (r)))
-enum {
-	LAPIC_ID = 0x020,
-	TPR = 0x080,
-	EOI = 0x0b0,
-	SVR = 0x0f0,
-	ICR_LOW = 0x300,
-	ICR_HIGH = 0x310,
-	LVT_TIMER = 0x320,
-	LVT_LINT0 = 0x350,
-	TIMER_INIT = 0x380,
-	TIMER_NOW = 0x390,
-	TIMER_DIVIDE = 0x3e0,
-};
-#define LVT_MASKED   0x10000u
-#define LVT_PERIODIC 0x20000u
-#define ICR_SELF     0x00044000u /* fixed, assert, shorthand "self" */
-#define ICR_ONE      0x00004000u /* no shorthand: physical, who is in the high half */
 
 /* Of the CPU that calls: enabled, nothing but IPIs and the timer can come, the timer divides by 1.
  */
