@@ -24,14 +24,18 @@ MINIOS_USER  := $(filter-out user uthread,$(basename $(notdir $(wildcard guest/m
 MINIOS_PROGS := $(patsubst %,$(O)/guest/minios/user/%.elf,$(sort $(MINIOS_USER)))
 MINIOS_AR    := $(O)/guest/minios-programs.a
 
+# guest/runtime: what the others share, with two files of minios; an image has what it calls.
+RUNTIME_SRC  := $(sort $(wildcard guest/runtime/*.c))
+RUNTIME_OBJ  := $(patsubst %.c,$(O)/%.o,$(RUNTIME_SRC)) $(addprefix $(O)/guest/minios/,lib.o format.o)
+RUNTIME      := $(O)/guest/runtime.a
+
 # guest/conform: every sensitive instruction in every interesting state; tests/conform.c compares.
-CONFORM_SRC  := $(sort $(wildcard guest/conform/*.c guest/conform/*.S)) guest/minios/lib.c
+CONFORM_SRC  := $(sort $(wildcard guest/conform/*.c guest/conform/*.S))
 CONFORM_OBJ  := $(patsubst %,$(O)/%.o,$(basename $(CONFORM_SRC)))
 CONFORM      := $(O)/guest/conform.elf
 
 # guest/bench: what operations of a kernel cost; bench/paging.c compares with QEMU.
-BENCH_SRC    := $(sort $(wildcard guest/bench/*.c guest/bench/*.S)) guest/minios/lib.c \
-                guest/minios/format.c
+BENCH_SRC    := $(sort $(wildcard guest/bench/*.c guest/bench/*.S))
 BENCH_OBJ    := $(patsubst %,$(O)/%.o,$(basename $(BENCH_SRC)))
 BENCH        := $(O)/guest/bench.elf
 
@@ -47,7 +51,7 @@ HOSTILE      := $(patsubst tests/hostile/%.S,$(O)/guest/hostile-%.elf,$(HOSTILE_
 
 guests: $(MINIOS) $(MINIOS_AR) $(CONFORM) $(BENCH) $(SMALL) $(HOSTILE)
 
-$(patsubst %.c,$(O)/%.o,$(filter %.c,$(sort $(MINIOS_SRC) $(CONFORM_SRC) $(BENCH_SRC) $(MINIOS_USRC)))): $(O)/%.o: %.c
+$(patsubst %.c,$(O)/%.o,$(filter %.c,$(MINIOS_SRC) $(RUNTIME_SRC) $(CONFORM_SRC) $(BENCH_SRC) $(MINIOS_USRC))): $(O)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CFLAGS) -MMD -MP -c -o $@ $<
 $(patsubst %.S,$(O)/%.o,$(filter %.S,$(MINIOS_SRC) $(CONFORM_SRC) $(BENCH_SRC) $(MINIOS_USRC))): $(O)/%.o: %.S
@@ -68,13 +72,18 @@ $(MINIOS_AR): $(MINIOS_PROGS)
 	@rm -f $@
 	ar rcSD $@ $^
 
-$(CONFORM): $(CONFORM_OBJ) guest/conform/kernel.ld
-	@mkdir -p $(@D)
-	$(CC) $(GUEST_LINK) -Wl,-T,guest/conform/kernel.ld -o $@ $(CONFORM_OBJ)
+$(RUNTIME): $(RUNTIME_OBJ)
+	@rm -f $@
+	ar rcSD $@ $^
+	ranlib -D $@
 
-$(BENCH): $(BENCH_OBJ) guest/bench/kernel.ld
+$(CONFORM): $(CONFORM_OBJ) $(RUNTIME) guest/conform/kernel.ld
 	@mkdir -p $(@D)
-	$(CC) $(GUEST_LINK) -Wl,-T,guest/bench/kernel.ld -o $@ $(BENCH_OBJ)
+	$(CC) $(GUEST_LINK) -Wl,-T,guest/conform/kernel.ld -o $@ $(CONFORM_OBJ) $(RUNTIME)
+
+$(BENCH): $(BENCH_OBJ) $(RUNTIME) guest/bench/kernel.ld
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_LINK) -Wl,-T,guest/bench/kernel.ld -o $@ $(BENCH_OBJ) $(RUNTIME)
 
 $(SMALL): $(O)/guest/%.elf: guest/%/start.S
 	@mkdir -p $(@D)
@@ -86,4 +95,4 @@ $(HOSTILE): $(O)/guest/hostile-%.elf: tests/hostile/%.S tests/hostile/hostile.ld
 	$(CC) $(GUEST_ARCH) -I. -MMD -MP -MF $(@:.elf=.d) -MT $@ $(GUEST_LINK) \
 	      -Wl,-T,tests/hostile/hostile.ld -o $@ $<
 
--include $(MINIOS_OBJ:.o=.d) $(MINIOS_PROGS:.elf=.d) $(O)/guest/minios/user/user.d $(O)/guest/minios/user/uthread.d $(CONFORM_OBJ:.o=.d) $(BENCH_OBJ:.o=.d) $(SMALL:.elf=.d) $(HOSTILE:.elf=.d)
+-include $(MINIOS_OBJ:.o=.d) $(MINIOS_PROGS:.elf=.d) $(O)/guest/minios/user/user.d $(O)/guest/minios/user/uthread.d $(RUNTIME_OBJ:.o=.d) $(CONFORM_OBJ:.o=.d) $(BENCH_OBJ:.o=.d) $(SMALL:.elf=.d) $(HOSTILE:.elf=.d)

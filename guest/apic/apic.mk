@@ -20,8 +20,8 @@ $(APIC_LIB): $(filter-out $(O)/guest/conform/main.o,$(CONFORM_OBJ))
 	ar rcSD $@ $^
 	ranlib -D $@
 
-$(APIC_IMAGE): $(APIC_OBJ) $(APIC_LIB) guest/conform/kernel.ld
+$(APIC_IMAGE): $(APIC_OBJ) $(APIC_LIB) $(RUNTIME) guest/conform/kernel.ld
 	@mkdir -p $(@D)
-	$(CC) $(GUEST_LINK) -Wl,-T,guest/conform/kernel.ld -o $@ $(APIC_OBJ) $(APIC_LIB)
+	$(CC) $(GUEST_LINK) -Wl,-T,guest/conform/kernel.ld -o $@ $(APIC_OBJ) $(APIC_LIB) $(RUNTIME)
 
 -include $(APIC_OBJ:.o=.d)

@@ -54,14 +54,11 @@ static bool named(const char *args, const char *word)
 
 void conform_main(uint32_t magic, const uint32_t *info) __attribute__((noreturn));
 
-/* @info: flags, and from offset 16 the command line if flag 2 says that there is one. */
 void conform_main(uint32_t magic, const uint32_t *info)
 {
-	const char *args = magic == 0x2badb002 && (info[0] & 4) ? (const char *)info[4] : "";
+	const char *args = command_line(magic, info);
 
-	outb(0x3f9, 0);    /* COM1: no interrupts */
-	outb(0x3fb, 0x03); /* eight bits, no parity */
-	outb(0x3fc, 0x0b); /* DTR, RTS, OUT2 */
+	uart_init();
 	tables_init();
 	fill();
 	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
@@ -74,7 +71,5 @@ void conform_main(uint32_t magic, const uint32_t *info)
 	}
 	print("apic: %u cases\n", cases_run());
 	uart_drain();
-	outl(0xf4, 0x10); /* status 33 */
-	for (;;)
-		__asm__ volatile("cli; hlt");
+	machine_exit(EXIT_GOOD);
 }

@@ -6,7 +6,7 @@
  */
 #include "apic.h"
 
-enum { COM1 = 0x3f8, IER = COM1 + 1, LSR = COM1 + 5, KBD_DATA = 0x60, KBD = 0x64, PORT_B = 0x61 };
+enum { IER = COM1 + 1, LSR = COM1 + 5, KBD_DATA = 0x60, KBD = 0x64, PORT_B = 0x61 };
 
 void pic_init(uint8_t icw4, uint8_t mask0, uint8_t mask1)
 {

@@ -9,7 +9,7 @@ $(O)/guest/assign/main.o: guest/assign/main.c
 $(O)/guest/assign/start.o: guest/assign/start.S
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_ARCH) -g -MMD -MP -c -o $@ $<
-$(ASSIGN): $(ASSIGN_OBJ) $(O)/guest/minios/lib.o $(O)/guest/minios/format.o guest/minios/kernel.ld
-	$(CC) $(GUEST_LINK) -Wl,-T,guest/minios/kernel.ld -o $@ $(filter %.o,$^)
+$(ASSIGN): $(ASSIGN_OBJ) $(RUNTIME) guest/minios/kernel.ld
+	$(CC) $(GUEST_LINK) -Wl,-T,guest/minios/kernel.ld -o $@ $(ASSIGN_OBJ) $(RUNTIME)
 
 -include $(ASSIGN_OBJ:.o=.d)

@@ -7,22 +7,13 @@
  * With "paging" on the command line it runs with paging on.  Exits through port 0xf4 with 0x10 if
  * all is well, else 0x11.
  */
-#include "guest/minios/x86.h"
 #include "guest/runtime/lapic.h"
-#include "guest/runtime/start.h"
+#include "guest/runtime/runtime.h"
 #include "ring.h"
 
-/* guest/minios/format.c and lib.c */
-int format(char *buf, unsigned size, const char *fmt, __builtin_va_list ap);
-void *memcpy(void *dst, const void *src, unsigned n);
 extern const char trampoline[], trampoline_end[]; /* start.S */
 void boot_main(uint32_t magic, const uint32_t *info) __attribute__((noreturn));
 void second_main(void) __attribute__((noreturn));
-
-#define COM1      0x3f8
-#define EXIT_PORT 0xf4
-#define EXIT_GOOD 0x10
-#define EXIT_BAD  0x11
 
 #define SIPI_OTHERS (ICR_OTHERS | ICR_ASSERT | ICR_STARTUP | TRAMPOLINE >> 12)
 
@@ -35,37 +26,15 @@ static volatile uint32_t pit_ticks, lapic_ticks, ipis[DEVICES_MAX], rung[DEVICES
 static volatile uint32_t second_up, second_done, failures;
 static struct msg message[DEVICES_MAX], answer[DEVICES_MAX];
 
-static void putc(char c)
-{
-	while (!(inb(COM1 + 5) & 0x20))
-		;
-	outb(COM1, (uint8_t)c);
-}
-
-__attribute__((format(printf, 1, 2))) static void print(const char *fmt, ...)
-{
-	char buf[128];
-	__builtin_va_list ap;
-
-	__builtin_va_start(ap, fmt);
-	format(buf, sizeof(buf), fmt, ap);
-	__builtin_va_end(ap);
-	for (const char *p = buf; *p; p++)
-		putc(*p);
-}
-
 static void leave(void) __attribute__((noreturn));
 static void leave(void)
 {
-	outl(EXIT_PORT, failures ? EXIT_BAD : EXIT_GOOD);
-	for (;;)
-		__asm__ volatile("cli\n\thlt");
+	machine_exit(failures ? EXIT_BAD : EXIT_GOOD);
 }
 
 /* ---- interrupts ---- */
 
 struct iframe;
-typedef void handler_fn(struct iframe *);
 
 __attribute__((interrupt)) static void on_pit(struct iframe *f)
 {
@@ -103,24 +72,9 @@ __attribute__((interrupt)) static void on_device1(struct iframe *f)
 	LAPIC(EOI) = 0;
 }
 
-static uint64_t idt[256];
-
-static void set_gate(unsigned vector, handler_fn *fn)
-{
-	uint32_t at = (uint32_t)fn;
-
-	idt[vector] = (uint64_t)(at & 0xffff0000) << 32 | 0x8e00ull << 32 | SEL_CODE << 16 |
-		      (at & 0xffff);
-}
-
 static void cpu_init(void)
 {
-	struct {
-		uint16_t limit;
-		uint32_t base;
-	} __attribute__((packed)) idtr = { sizeof(idt) - 1, (uint32_t)idt };
-
-	__asm__ volatile("lidt %0" : : "m"(idtr));
+	idt_load();
 	LAPIC(SVR) = SVR_ENABLE | 0xff;
 }
 
@@ -290,13 +244,12 @@ void boot_main(uint32_t magic, const uint32_t *info)
 {
 	bool two;
 
-	set_gate(VEC_PIT, on_pit);
-	set_gate(VEC_TIMER, on_timer);
-	set_gate(VEC_IPI, on_ipi);
-	set_gate(DEVICE_VECTOR(0), on_device0);
-	set_gate(DEVICE_VECTOR(1), on_device1);
-	/* Multiboot information: flags bit 2, the command line is at offset 16. */
-	paging = magic == 0x2badb002 && (info[0] & 4) && has_word((const char *)info[4], "paging");
+	idt_gate(VEC_PIT, on_pit, 0);
+	idt_gate(VEC_TIMER, on_timer, 0);
+	idt_gate(VEC_IPI, on_ipi, 0);
+	idt_gate(DEVICE_VECTOR(0), on_device0, 0);
+	idt_gate(DEVICE_VECTOR(1), on_device1, 0);
+	paging = has_word(command_line(magic, info), "paging");
 	cpu_init();
 	if (paging)
 		paging_on();

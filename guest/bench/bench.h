@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../minios/x86.h"
+#include "../runtime/runtime.h"
 #include "layout.h"
 
 #define PAGE_SIZE 4096u
@@ -36,18 +36,6 @@
 		rdtsc() - t0_;          \
 	})
 
-/* The quotient must fit; there is no libgcc to divide 64-bit numbers. */
-static inline uint32_t div64(uint64_t n, uint32_t d)
-{
-	uint32_t q, rest;
-
-	__asm__("divl %4"
-		: "=a"(q), "=d"(rest)
-		: "0"((uint32_t)n), "1"((uint32_t)(n >> 32)), "rm"(d)
-		: "cc");
-	return q;
-}
-
 /* ---- main.c ---- */
 
 /* Sorts @v. */
@@ -66,19 +54,9 @@ void on_timer(void);
 void on_spurious(void);
 void on_other(void);
 
-/* ---- guest/minios: lib.c, format.c ---- */
+/* ---- machine.c: gates, clocks ---- */
 
-void *memset(void *dst, int c, size_t n);
-void *memcpy(void *dst, const void *src, size_t n);
-const char *after_prefix(const char *s, const char *prefix);
-int format(char *buf, size_t size, const char *fmt, __builtin_va_list ap);
-
-/* ---- machine.c: descriptor tables, serial port, clocks ---- */
-
-extern uint8_t tss[104];
 void machine_init(void);
-void print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-void machine_exit(uint8_t code) __attribute__((noreturn));
 void unexpected(void) __attribute__((noreturn));
 /* The counter's rate, against the 8254. */
 uint32_t tsc_khz(void);

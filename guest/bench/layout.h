@@ -3,11 +3,7 @@
 #ifndef BENCH_LAYOUT_H
 #define BENCH_LAYOUT_H
 
-#include "../runtime/start.h"
-
-#define SEL_USER_CODE 0x1b
-#define SEL_USER_DATA 0x23
-#define SEL_TSS       0x28
+#include "../runtime/segments.h"
 
 /* All of a process is in the 4 MiB from USER_BASE on: one page table.  The stack is the last page.
  */

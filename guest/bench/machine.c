@@ -1,101 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The machine around the measurements: segments and gates, the serial port, and the clocks.
- * Source: SDM Vol. 3A, "Segment Descriptors" (3.4.5), "IDT Descriptors" (6.11), "Local APIC"
- * (10.4), "APIC Timer" (10.5.4); Intel 8254 data sheet, "Mode 2".
+ * The machine around the measurements: gates and clocks.
+ * Source: SDM Vol. 3A, "Local APIC" (10.4), "APIC Timer" (10.5.4); Intel 8254 data sheet, "Mode 2".
  */
 #include "../runtime/lapic.h"
 #include "bench.h"
 
-/* ---- segments and gates ---- */
-
-struct table_register {
-	uint16_t limit;
-	uint32_t base;
-} __attribute__((packed));
-
-uint8_t tss[104];
-static uint64_t gdt[] = {
-	0,
-	0x00cf9b000000ffff, /* SEL_CODE: base 0, 4 GiB, code, privilege level 0 */
-	0x00cf93000000ffff, /* SEL_DATA */
-	0x00cffb000000ffff, /* SEL_USER_CODE: the same for level 3 */
-	0x00cff3000000ffff, /* SEL_USER_DATA */
-	0,                  /* SEL_TSS */
-};
-static uint64_t idt[256];
-
-/* Interrupt gate: interrupts are off in the handler. */
-static void gate(unsigned vector, void (*entry)(void), unsigned dpl)
+static void idt_init(void)
 {
-	uint32_t at = (uint32_t)entry;
-
-	idt[vector] = (uint64_t)((at & 0xffff0000u) | 0x8e00u | dpl << 13) << 32 |
-		      (uint32_t)SEL_CODE << 16 | (at & 0xffffu);
-}
-
-static void tables_init(void)
-{
-	struct table_register gdtr = { sizeof(gdt) - 1, (uint32_t)gdt };
-	struct table_register idtr = { sizeof(idt) - 1, (uint32_t)idt };
-	uint64_t base = (uint32_t)tss;
-
-	gdt[SEL_TSS / 8] = (base & 0xff000000u) << 32 | (uint64_t)0x89 << 40 |
-			   (base & 0xffffffu) << 16 | (sizeof(tss) - 1);
-	*(uint16_t *)(tss + 8) = SEL_DATA;      /* SS0 */
-	*(uint16_t *)(tss + 102) = sizeof(tss); /* no I/O permission bitmap */
 	for (unsigned v = 0; v < 256; v++)
-		gate(v, on_other, 0);
-	gate(VEC_PF, on_page_fault, 0);
-	gate(VEC_TIMER, on_timer, 0);
-	gate(VEC_SPURIOUS, on_spurious, 0);
-	gate(VEC_NULL, on_null, 3);
-	gate(VEC_LEAVE, on_leave, 3);
-	gate(VEC_SWITCH, on_switch, 3);
-	__asm__ volatile("lgdt	%0\n\t"
-			 "lidt	%1\n\t"
-			 "ljmp	%2, $1f\n"
-			 "1:	movl	%3, %%eax\n\t"
-			 "movl	%%eax, %%ss\n\t"
-			 "movl	%4, %%eax\n\t"
-			 "movl	%%eax, %%ds\n\t"
-			 "movl	%%eax, %%es\n\t"
-			 "movl	%5, %%eax\n\t"
-			 "ltr	%%ax"
-			 :
-			 : "m"(gdtr), "m"(idtr), "i"(SEL_CODE), "i"(SEL_DATA), "i"(SEL_USER_DATA),
-			   "i"(SEL_TSS)
-			 : "eax", "memory");
-}
-
-/* ---- the serial port, polled ---- */
-
-enum { COM1 = 0x3f8, COM1_LCR = COM1 + 3, COM1_LSR = COM1 + 5 };
-
-static void putc(char c)
-{
-	while (!(inb(COM1_LSR) & 0x20))
-		;
-	outb(COM1, (uint8_t)c);
-}
-
-void print(const char *fmt, ...)
-{
-	char buf[256];
-	__builtin_va_list ap;
-
-	__builtin_va_start(ap, fmt);
-	format(buf, sizeof(buf), fmt, ap);
-	__builtin_va_end(ap);
-	for (const char *p = buf; *p; p++)
-		putc(*p);
-}
-
-void machine_exit(uint8_t code)
-{
-	outb(0xf4, code);
-	for (;;)
-		cli();
+		idt_gate(v, on_other, 0);
+	idt_gate(VEC_PF, on_page_fault, 0);
+	idt_gate(VEC_TIMER, on_timer, 0);
+	idt_gate(VEC_SPURIOUS, on_spurious, 0);
+	idt_gate(VEC_NULL, on_null, 3);
+	idt_gate(VEC_LEAVE, on_leave, 3);
+	idt_gate(VEC_SWITCH, on_switch, 3);
+	idt_load();
 }
 
 void unexpected(void)
@@ -202,10 +123,7 @@ uint64_t timer_latency(unsigned n, bool halted)
 
 void machine_init(void)
 {
-	outb(COM1 + 1, 0);
-	outb(COM1_LCR, 0x80);
-	outb(COM1, 1);
-	outb(COM1 + 1, 0);
-	outb(COM1_LCR, 0x03);
-	tables_init();
+	uart_init();
+	segments_init();
+	idt_init();
 }

@@ -24,11 +24,9 @@ static void run(const struct bench *b)
 	print("%s %u %u\n", b->name, div64(median(cycles, b->batches), b->n), b->n * b->batches);
 }
 
-/* What follows "only=" on the command line.  Multiboot 0.6.96, "Boot information format" (3.3). */
-static const char *only(const uint32_t *info)
+/* What follows "only=" on the command line. */
+static const char *only(const char *p)
 {
-	const char *p = info[0] & 4 ? (const char *)info[4] : "";
-
 	for (; *p; p++) {
 		const char *name = after_prefix(p, "only=");
 
@@ -51,7 +49,7 @@ static void run_table(const struct bench *b, const char *wanted)
 void bench_main(uint32_t magic, const uint32_t *info);
 void bench_main(uint32_t magic, const uint32_t *info)
 {
-	const char *wanted = magic == 0x2badb002 ? only(info) : NULL;
+	const char *wanted = only(command_line(magic, info));
 
 	machine_init();
 	print("tsc_khz %u 1\n", tsc_khz());
@@ -60,5 +58,5 @@ void bench_main(uint32_t magic, const uint32_t *info)
 	run_table(trap_benches, wanted);
 	run_table(paging_benches, wanted);
 	print("done 0 0\n");
-	machine_exit(0x10);
+	machine_exit(EXIT_GOOD);
 }

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../runtime/runtime.h"
 #include "layout.h"
 
 /* ---- fixed places: nothing that is printed depends on where the linker put things ---- */
@@ -267,14 +268,6 @@ void enter(const void *state);
 /* ---- ring.c: the same for a case whose CS has an RPL above 0 ---- */
 
 void enter_outer(struct test *t);
-
-/* ---- print.c ---- */
-
-void print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-int format(char *buf, size_t size, const char *fmt, __builtin_va_list ap);
-void *memset(void *dst, int c, size_t n);
-void *memcpy(void *dst, const void *src, size_t n);
-int strcmp(const char *a, const char *b);
 
 /* ---- the lists of cases ---- */
 

@@ -76,22 +76,17 @@ static void run_group(const char *args, const char *group, void (*cases)(void))
 
 void conform_main(uint32_t magic, const uint32_t *info) __attribute__((noreturn));
 
-/* @info: flags, and from offset 16 the command line if flag 2 says that there is one. */
 void conform_main(uint32_t magic, const uint32_t *info)
 {
-	const char *args = magic == 0x2badb002 && (info[0] & 4) ? (const char *)info[4] : "";
+	const char *args = command_line(magic, info);
 
-	outb(0x3f9, 0);    /* COM1: no interrupts */
-	outb(0x3fb, 0x03); /* eight bits, no parity */
-	outb(0x3fc, 0x0b); /* DTR, RTS, OUT2 */
-	outb(0x21, 0xff);  /* both PICs: nothing */
+	uart_init();
+	outb(0x21, 0xff); /* both PICs: nothing */
 	outb(0xa1, 0xff);
 	tables_init();
 	fill();
 	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
 		run_group(args, groups[i].name, groups[i].run);
 	print("conform: %u cases\n", cases_run());
-	outl(0xf4, 0x10); /* status 33 */
-	for (;;)
-		__asm__ volatile("cli; hlt");
+	machine_exit(EXIT_GOOD);
 }

@@ -16,14 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../minios/x86.h"
+#include "../runtime/runtime.h"
 #include "layout.h"
-
-/* ---- guest/minios: lib.c, format.c ---- */
-
-void *memcpy(void *dst, const void *src, size_t n);
-const char *after_prefix(const char *s, const char *prefix);
-int format(char *buf, size_t size, const char *fmt, __builtin_va_list ap);
 
 /* ---- boot.S ---- */
 
@@ -43,22 +37,8 @@ void irqbench_main(uint32_t magic, const uint32_t *info) __attribute__((noreturn
 
 /* ---- machine.c ---- */
 
-/* The quotient must fit; there is no libgcc to divide 64-bit numbers. */
-static inline uint32_t div64(uint64_t n, uint32_t d)
-{
-	uint32_t q, rest;
-
-	__asm__("divl %4"
-		: "=a"(q), "=d"(rest)
-		: "0"((uint32_t)n), "1"((uint32_t)(n >> 32)), "rm"(d)
-		: "cc");
-	return q;
-}
-
 extern uint32_t tsc_khz;
 void machine_init(void);
-void print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-void machine_exit(uint8_t code) __attribute__((noreturn));
 void unexpected(void) __attribute__((noreturn));
 
 /* Where the interrupts of PIT and UART go. */
@@ -77,8 +57,7 @@ uint32_t lapic_period(uint32_t tsc);                /* ticks of the latter in @t
 void lapic_periodic(uint32_t ticks);                /* each time, until 0 */
 void uart_interrupt(bool enable); /* THR empty, which it is: at once; false: acknowledge it */
 void lapic_eoi(void);
-void lapic_init(void); /* this and the next for the CPU that calls */
-void idt_load(void);
+void lapic_init(void); /* of the CPU that calls */
 void pic_eoi(void);
 
 /* ---- smp.c ---- */

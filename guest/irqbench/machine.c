@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The machine around the measurements: gates, the serial port, interrupt controllers and clocks.
- * Source: SDM Vol. 3A, "IDT Descriptors" (6.11), "Local APIC" (10.4), "APIC Timer" (10.5.4);
+ * The machine around the measurements: gates, interrupt controllers and clocks.
+ * Source: SDM Vol. 3A, "Local APIC" (10.4), "APIC Timer" (10.5.4);
  * Intel 82093AA data sheet, "I/O Redirection Table Registers" (3.2.4); Intel 8259A data sheet,
  * "Initialization Command Words"; Intel 8254 data sheet, "Mode 0" and "Mode 2"; PC16550D data
  * sheet, "Interrupt Enable Register" (8.7).
@@ -11,83 +11,20 @@
 
 /* ---- gates ---- */
 
-static uint64_t idt[256];
-
-/* Interrupt gate: interrupts are off in the handler. */
-static void gate(unsigned vector, void (*entry)(void))
-{
-	uint32_t at = (uint32_t)entry;
-
-	idt[vector] = (uint64_t)((at & 0xffff0000u) | 0x8e00u) << 32 | (uint32_t)SEL_CODE << 16 |
-		      (at & 0xffffu);
-}
-
-void idt_load(void)
-{
-	struct {
-		uint16_t limit;
-		uint32_t base;
-	} __attribute__((packed)) idtr = { sizeof(idt) - 1, (uint32_t)idt };
-
-	__asm__ volatile("lidt %0" : : "m"(idtr));
-}
-
 static void idt_init(void)
 {
 	for (unsigned v = 0; v < 256; v++)
-		gate(v, on_other);
-	gate(VEC_PIC, on_pic);
-	gate(VEC_PIT, on_pit);
-	gate(VEC_UART, on_uart);
-	gate(VEC_TIMER, on_timer);
-	gate(VEC_PING, on_ping);
-	gate(VEC_PONG, on_pong);
-	gate(VEC_WAKE, on_wake);
-	gate(VEC_ASSIGNED, on_assigned);
-	gate(VEC_SPURIOUS, on_spurious);
+		idt_gate(v, on_other, 0);
+	idt_gate(VEC_PIC, on_pic, 0);
+	idt_gate(VEC_PIT, on_pit, 0);
+	idt_gate(VEC_UART, on_uart, 0);
+	idt_gate(VEC_TIMER, on_timer, 0);
+	idt_gate(VEC_PING, on_ping, 0);
+	idt_gate(VEC_PONG, on_pong, 0);
+	idt_gate(VEC_WAKE, on_wake, 0);
+	idt_gate(VEC_ASSIGNED, on_assigned, 0);
+	idt_gate(VEC_SPURIOUS, on_spurious, 0);
 	idt_load();
-}
-
-/* ---- the serial port, polled ---- */
-
-enum {
-	COM1 = 0x3f8,
-	COM1_IER = COM1 + 1,
-	COM1_IIR = COM1 + 2,
-	COM1_LCR = COM1 + 3,
-	COM1_MCR = COM1 + 4,
-	COM1_LSR = COM1 + 5,
-};
-
-static void uart_init(void)
-{
-	outb(COM1_IER, 0);
-	outb(COM1_LCR, 0x80);
-	outb(COM1, 1);
-	outb(COM1_IER, 0); /* the divisor's high byte */
-	outb(COM1_LCR, 0x03);
-	outb(COM1_MCR, 0x0b); /* DTR, RTS, and OUT2, which lets its interrupt out on a PC */
-}
-
-static void putc(char c)
-{
-	while (!(inb(COM1_LSR) & 0x20))
-		;
-	outb(COM1, (uint8_t)c);
-}
-
-void print(const char *fmt, ...)
-{
-	char buf[256];
-	__builtin_va_list ap;
-
-	__builtin_va_start(ap, fmt);
-	format(buf, sizeof(buf), fmt, ap);
-	__builtin_va_end(ap);
-	for (const char *p = buf; *p; p++)
-		putc(*p);
-	while (!(inb(COM1_LSR) & 0x40))
-		; /* until it is out */
 }
 
 void uart_interrupt(bool enable)
@@ -95,13 +32,6 @@ void uart_interrupt(bool enable)
 	outb(COM1_IER, enable ? 0x02 : 0);
 	if (!enable)
 		inb(COM1_IIR);
-}
-
-void machine_exit(uint8_t code)
-{
-	outb(0xf4, code);
-	for (;;)
-		cli();
 }
 
 void unexpected(void)

@@ -6,13 +6,13 @@
 #define ASSIGNED       300u
 #define ASSIGNED_BRIEF 20u
 
-static const char *command_line = "";
+static const char *words;
 
 /* What follows @name on the command line, or NULL.  Words are separated by blanks. */
 static const char *option(const char *name)
 {
-	for (const char *p = command_line; *p; p++) {
-		const char *rest = p == command_line || p[-1] == ' ' ? after_prefix(p, name) : NULL;
+	for (const char *p = words; *p; p++) {
+		const char *rest = p == words || p[-1] == ' ' ? after_prefix(p, name) : NULL;
 
 		if (rest)
 			return rest;
@@ -67,15 +67,13 @@ static void assigned(enum mode mode, bool brief)
 	print("assigned %u\n", n);
 }
 
-/* Multiboot 0.6.96, "Boot information format" (3.3). */
 void irqbench_main(uint32_t magic, const uint32_t *info)
 {
 	const char *wanted, *device, *number;
 	unsigned cpus = 1;
 	bool brief;
 
-	if (magic == 0x2badb002 && (info[0] & 4))
-		command_line = (const char *)info[4];
+	words = command_line(magic, info);
 	number = option("cpus=");
 	if (number)
 		cpus = (unsigned)(*number - '0');
@@ -95,5 +93,5 @@ void irqbench_main(uint32_t magic, const uint32_t *info)
 				run(m, brief);
 	}
 	print("done\n");
-	machine_exit(0x10);
+	machine_exit(EXIT_GOOD);
 }

@@ -22,6 +22,7 @@ int format(char *buf, size_t size, const char *fmt, __builtin_va_list ap)
 		const char *s = one;
 		unsigned width = 0, len = 0;
 		bool left = false;
+		char fill = ' ';
 		one[0] = *fmt;
 		if (*fmt == '%' && fmt[1]) {
 			int d;
@@ -30,6 +31,8 @@ int format(char *buf, size_t size, const char *fmt, __builtin_va_list ap)
 				left = true;
 				fmt++;
 			}
+			if (*fmt == '0')
+				fill = '0';
 			for (; *fmt >= '0' && *fmt <= '9'; fmt++)
 				width = width * 10 + (unsigned)(*fmt - '0');
 			switch (*fmt) {
@@ -49,7 +52,7 @@ int format(char *buf, size_t size, const char *fmt, __builtin_va_list ap)
 		while (s[len])
 			len++;
 		for (unsigned pad = len; !left && pad < width && n + 1 < size; pad++)
-			buf[n++] = ' ';
+			buf[n++] = fill;
 		while (*s && n + 1 < size)
 			buf[n++] = *s++;
 		for (unsigned pad = len; left && pad < width && n + 1 < size; pad++)

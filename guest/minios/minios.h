@@ -68,7 +68,8 @@ void read_line(char *buf, size_t size);
 
 /* ---- format.c ---- */
 
-/* %s %c %u %d %x only, with a width and a minus to put the padding on the right. */
+/* %s %c %u %d %x only, with a width: padded with blanks, or zeroes, or with a minus on the right.
+ */
 int format(char *buf, size_t size, const char *fmt, __builtin_va_list ap);
 
 /* ---- gdt.c: segments.  A selector is the byte offset of its descriptor in the table ---- */

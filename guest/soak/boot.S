@@ -18,7 +18,6 @@ start:
 	movl	$0, stacks
 	movl	$stacks + STACK_SIZE, %esp
 	flat_segments
-	lidt	idtr
 	pushl	%ebx
 	pushl	%eax
 	call	boot_main		/* never returns */
@@ -34,7 +33,6 @@ ap_start:
 	imull	$STACK_SIZE, %eax, %eax
 	movl	%ecx, stacks(%eax)
 	leal	stacks + STACK_SIZE(%eax), %esp
-	lidt	idtr
 	pushl	%ecx
 	call	ap_main			/* never returns */
 2:	cli
@@ -65,16 +63,11 @@ common:
 
 	.data
 	flat_gdt
-	.globl	idt
-idtr:	.word	256 * 8 - 1
-	.long	idt
 
 	real_mode_trampoline ap_start
 
 	.bss
 	.balign	STACK_SIZE
 stacks:	.skip	STACK_SIZE * CPUS
-	.balign	8
-idt:	.skip	256 * 8
 
 	.section .note.GNU-stack, "", @progbits

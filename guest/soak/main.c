@@ -46,12 +46,9 @@ void interrupt(struct frame *f)
 
 static void idt_init(void)
 {
-	for (unsigned v = 0; v < 256; v++) {
-		uint32_t at = (uint32_t)entries + 16 * v;
-
-		idt[v] = (uint64_t)((at & 0xffff0000u) | 0x8e00u) << 32 | (uint32_t)SEL_CODE << 16 |
-			 (at & 0xffffu);
-	}
+	for (unsigned v = 0; v < 256; v++)
+		idt_gate(v, entries + 16 * v, 0);
+	idt_load();
 }
 
 /* ---- what each processor does ---- */
@@ -102,6 +99,7 @@ void ap_main(uint32_t cpu)
 {
 	uint32_t done = 0;
 
+	idt_load();
 	apic_init();
 	__atomic_fetch_add(&started, 1, __ATOMIC_SEQ_CST);
 	while (phase == PHASE_START)
@@ -253,10 +251,10 @@ static const char *number_after(const char *p, const char *key, uint32_t *n)
 	return p;
 }
 
-/* hz=N seconds=N doorbells=N shm=1; Multiboot 0.6.96, "Boot information format" (3.3). */
+/* hz=N seconds=N doorbells=N shm=1 */
 static void options(uint32_t magic, const uint32_t *info)
 {
-	const char *p = magic == 0x2badb002 && (info[0] & 4) ? (const char *)info[4] : "";
+	const char *p = command_line(magic, info);
 
 	for (; *p; p++) {
 		number_after(p, "hz=", &hz);

@@ -29,21 +29,6 @@ void wrong(enum mistake m, uint32_t a, uint32_t b)
 	mistakes[m].b = b;
 }
 
-void print(const char *fmt, ...)
-{
-	char buf[160];
-	__builtin_va_list ap;
-
-	__builtin_va_start(ap, fmt);
-	format(buf, sizeof(buf), fmt, ap);
-	__builtin_va_end(ap);
-	for (const char *p = buf; *p; p++) {
-		while (!(inb(0x3fd) & 0x20))
-			;
-		outb(0x3f8, (uint8_t)*p);
-	}
-}
-
 void report_and_exit(void)
 {
 	bool good = true;
@@ -72,7 +57,5 @@ void report_and_exit(void)
 		      mistakes[m].a, mistakes[m].b, mistakes[m].a, mistakes[m].b);
 	}
 	print(good ? "soak: PASS\n" : "soak: FAIL\n");
-	outb(0xf4, good ? 0x10 : 0x11);
-	for (;;)
-		cli();
+	machine_exit(good ? EXIT_GOOD : EXIT_BAD);
 }

@@ -22,7 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../minios/x86.h"
+#include "../runtime/runtime.h"
 #include "layout.h"
 
 /* By priority class: a timer's handler lets in what is above it. */
@@ -53,7 +53,6 @@ struct cpu {
 
 /* ---- boot.S ---- */
 
-extern uint64_t idt[256];
 extern const uint8_t entries[], trampoline[], trampoline_end[];
 
 /* ---- main.c ---- */
@@ -81,7 +80,6 @@ static inline void sti_hlt(void)
 
 /* ---- report.c: output by polling, and what went wrong ---- */
 
-void print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Remember the first mistake of each kind; any CPU, any handler. */
 enum mistake {
 	BAD_MESSAGE,   /* not the message that comes next: number expected, word found */
@@ -148,12 +146,5 @@ extern uint32_t doorbell_shm; /* whether they count in shared memory */
 void doorbell_interrupt(uint32_t cpu, uint32_t vector);
 bool doorbell_drained(bool complain);
 uint32_t doorbell_seen(uint32_t device);
-
-/* ---- guest/minios: lib.c, format.c ---- */
-
-void *memset(void *dst, int c, size_t n);
-void *memcpy(void *dst, const void *src, size_t n);
-const char *after_prefix(const char *s, const char *prefix);
-int format(char *buf, size_t size, const char *fmt, __builtin_va_list ap);
 
 #endif

@@ -14,7 +14,7 @@ __attribute__((used)) void self(void)
 static uint32_t apic_icr(uint32_t n)
 {
 	sum = CHECKSUM_INIT;
-	gate(VEC_SELF, on_self, 0);
+	idt_gate(VEC_SELF, on_self, 0);
 	lapic_init();
 	sti();
 	for (uint32_t i = 1; i <= n; i++) {

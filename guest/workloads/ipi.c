@@ -32,8 +32,8 @@ static void answer(void)
 static uint32_t ipi(uint32_t n)
 {
 	sum = CHECKSUM_INIT;
-	gate(VEC_PING, on_ping, 0);
-	gate(VEC_PONG, on_pong, 0);
+	idt_gate(VEC_PING, on_ping, 0);
+	idt_gate(VEC_PONG, on_pong, 0);
 	lapic_init();
 	cpu_start(answer);
 	for (uint32_t i = 1; i <= n; i++) {

@@ -61,7 +61,7 @@ static USER_CODE __attribute__((noreturn)) void user_touch(uint32_t n)
 
 static uint32_t page_faults(uint32_t n)
 {
-	gate(VEC_PF, on_page_fault, 0);
+	idt_gate(VEC_PF, on_page_fault, 0);
 	return run_user(user_touch, n);
 }
 

@@ -22,7 +22,7 @@ static uint32_t timer(uint32_t n)
 {
 	sum = CHECKSUM_INIT;
 	wanted = n;
-	gate(VEC_TIMER, on_tick, 0);
+	idt_gate(VEC_TIMER, on_tick, 0);
 	lapic_init();
 	LAPIC(LVT_TIMER) = VEC_TIMER;
 	LAPIC(TIMER_INIT) = PERIOD;

@@ -13,11 +13,11 @@ $(WORKLOAD_OBJ) $(filter $(patsubst %.c,$(O)/%.o,$(wildcard guest/workloads/runt
 $(patsubst %.S,$(O)/%.o,$(wildcard guest/workloads/runtime/*.S)): $(O)/%.o: %.S
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_ARCH) -g -MMD -MP -c -o $@ $<
-$(WORKLOAD_LIB): $(WORKLOAD_RT) $(O)/guest/minios/lib.o $(O)/guest/minios/format.o
+$(WORKLOAD_LIB): $(WORKLOAD_RT)
 	@rm -f $@
 	ar rcsD $@ $^
-$(WORKLOAD_ELF): $(O)/guest/workload-%.elf: $(O)/guest/workloads/%.o $(WORKLOAD_LIB) guest/workloads/workload.ld
-	$(CC) $(GUEST_LINK) -Wl,-T,guest/workloads/workload.ld -o $@ $< $(WORKLOAD_LIB)
+$(WORKLOAD_ELF): $(O)/guest/workload-%.elf: $(O)/guest/workloads/%.o $(WORKLOAD_LIB) $(RUNTIME) guest/workloads/workload.ld
+	$(CC) $(GUEST_LINK) -Wl,-T,guest/workloads/workload.ld -o $@ $< $(WORKLOAD_LIB) $(RUNTIME)
 
 -include $(WORKLOAD_OBJ:.o=.d) $(WORKLOAD_RT:.o=.d)
 

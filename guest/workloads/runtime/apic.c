@@ -10,7 +10,7 @@ __asm__(".text\n"
 
 void lapic_init(void)
 {
-	gate(VEC_SPURIOUS, on_spurious, 0);
+	idt_gate(VEC_SPURIOUS, on_spurious, 0);
 	LAPIC(SVR) = SVR_ENABLE | VEC_SPURIOUS;
 	LAPIC(TPR) = 0;
 	LAPIC(LVT_LINT0) = 0x700 | LVT_MASKED;

@@ -3,17 +3,9 @@
 #ifndef WORKLOADS_LAYOUT_H
 #define WORKLOADS_LAYOUT_H
 
-#include "../../runtime/start.h"
+#include "../../runtime/segments.h"
 
 #define STACK_SIZE 4096
-
-/*
- * DS and ES are SEL_USER_DATA at all times, in the kernel too: no handler loads them, so none is
- * paid for.
- */
-#define SEL_USER_CODE 0x1b
-#define SEL_USER_DATA 0x23
-#define SEL_TSS       0x28
 
 #define VEC_PF       14
 #define VEC_TIMER    0x40

@@ -18,14 +18,11 @@ static uint32_t operations(const char *line, uint32_t other)
 	return other;
 }
 
-/* Multiboot 0.6.96, "Boot information format" (3.3). */
 void workload_main(uint32_t magic, const uint32_t *info) __attribute__((noreturn));
 void workload_main(uint32_t magic, const uint32_t *info)
 {
-	uint32_t n = workload.n, sum;
+	uint32_t n = operations(command_line(magic, info), workload.n), sum;
 
-	if (magic == 0x2badb002 && (info[0] & 4))
-		n = operations((const char *)info[4], n);
 	machine_init();
 	if (workload.paging)
 		paging_start();

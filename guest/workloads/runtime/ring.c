@@ -33,7 +33,7 @@ void task_next(const struct task *t)
 
 uint32_t task_run(struct task *t)
 {
-	gate(VEC_LEAVE, ring_leave, 3);
+	idt_gate(VEC_LEAVE, ring_leave, 3);
 	task_next(t);
 	return ring_enter(t->at);
 }

@@ -47,7 +47,7 @@ static USER_CODE __attribute__((noreturn)) void user_yields(uint32_t own)
 uint32_t switches(uint32_t n, uint32_t *const own[2], const uint32_t cr3[2])
 {
 	left = n;
-	gate(VEC_YIELD, on_yield, 3);
+	idt_gate(VEC_YIELD, on_yield, 3);
 	for (unsigned i = 0; i < 2; i++) {
 		task[i].cr3 = cr3[i];
 		task_init(&task[i], user_yields, (uint32_t)own[i]);

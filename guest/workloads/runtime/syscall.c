@@ -22,6 +22,6 @@ static USER_CODE __attribute__((noreturn)) void user_syscalls(uint32_t n)
 
 uint32_t syscalls(uint32_t n)
 {
-	gate(VEC_SYSCALL, on_syscall, 3);
+	idt_gate(VEC_SYSCALL, on_syscall, 3);
 	return run_user(user_syscalls, n);
 }

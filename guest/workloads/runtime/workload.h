@@ -17,8 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../../minios/x86.h"
 #include "../../runtime/lapic.h"
+#include "../../runtime/runtime.h"
 #include "layout.h"
 
 /* What a workload's file defines, once. */
@@ -41,29 +41,12 @@ static inline uint32_t checksum(uint32_t sum, uint32_t val)
 	return sum * 16777619u ^ val;
 }
 
-/* ---- guest/minios: lib.c, format.c ---- */
-
-void *memset(void *dst, int c, size_t n);
-void *memcpy(void *dst, const void *src, size_t n);
-const char *after_prefix(const char *s, const char *prefix);
-int format(char *buf, size_t size, const char *fmt, __builtin_va_list ap);
-
 /* ---- machine.c ---- */
 
 void machine_init(void);
-/* One character on COM1, by polling. */
-void putc(char c);
-void print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/* End the machine: the host sees (code << 1) | 1. */
-#define EXIT_GOOD 0x10
-#define EXIT_BAD  0x11
-void machine_exit(uint8_t code) __attribute__((noreturn));
 /* The workload could not be done, for that reason. */
 void die(const char *why) __attribute__((noreturn));
 
-/* An interrupt gate: interrupts are off in the handler. */
-void gate(unsigned vector, void (*entry)(void), unsigned dpl);
-void idt_load(void);
 /* @entry(), for a gate without an error code, calls @fn() with all registers saved. */
 #define HANDLER(entry, fn)                                     \
 	void entry(void);                                      \
