@@ -125,6 +125,8 @@ unsigned this_cpu(void);
 
 /* ICW1 to ICW4 to both, then the masks. */
 void pic_init(uint8_t icw4, uint8_t mask0, uint8_t mask1);
+/* The same with ICW4's bit 0 set, its interrupts let in through LINT0; handlers end nothing. */
+void pic_start(uint8_t icw4, uint8_t mask0, uint8_t mask1);
 /* The request register; without IRQ 0, for whether the PIT's line is up is a matter of time. */
 uint8_t pic_irr(unsigned chip), pic_isr(unsigned chip);
 /* IRQ 1, pin 1: a byte in the keyboard controller's output buffer. */

@@ -9,14 +9,6 @@
 
 enum { M = 0x20, S = 0xa0 };
 
-static void start(uint8_t icw4, uint8_t mask0, uint8_t mask1)
-{
-	pic_init(icw4, mask0, mask1);
-	wr(LVT_LINT0, EXTINT);
-	for (unsigned v = PIC_BASE; v < PIC_BASE + 16; v++)
-		ends[v] = END_NOT;
-}
-
 /* Masks and read-back of the three registers. */
 static void registers(void)
 {
@@ -76,7 +68,7 @@ static void bases(void)
 	static const uint8_t base[] = { 0x40, 0x47, 0xf8, 0x80 };
 
 	for (unsigned i = 0; i < sizeof(base); i++) {
-		start(1, 0xff, 0xff);
+		pic_start(0, 0xff, 0xff);
 		outb(M, 0x11);
 		outb(M + 1, base[i]);
 		outb(M + 1, 4);
@@ -94,7 +86,7 @@ static void service(void)
 {
 	const char *first, *second;
 
-	start(1, 0xfd, 0xff);
+	pic_start(0, 0xfd, 0xff);
 	kbd_raise();
 	line("pic/one/requested", "irr %02x isr %02x", pic_irr(0), pic_isr(0));
 	window();
@@ -107,7 +99,7 @@ static void service(void)
 	line("pic/one/ended", "%s irr %02x isr %02x", taken(), pic_irr(0), pic_isr(0));
 	quiet();
 	/* Another edge during service waits for the end. */
-	start(1, 0xfd, 0xff);
+	pic_start(0, 0xfd, 0xff);
 	kbd_raise();
 	window();
 	taken();
@@ -120,7 +112,7 @@ static void service(void)
 	line("pic/one/edge during service", "%s, %s", first, taken());
 	quiet();
 	/* Masked: latched, and comes when unmasked. */
-	start(1, 0xff, 0xff);
+	pic_start(0, 0xff, 0xff);
 	kbd_raise();
 	window();
 	first = taken();
@@ -129,13 +121,13 @@ static void service(void)
 	window();
 	line("pic/mask/unmasked", "%s", taken());
 	quiet();
-	start(1, 0xff, 0xff);
+	pic_start(0, 0xff, 0xff);
 	kbd_raise();
 	kbd_lower();
 	line("pic/mask/fell again", "irr %02x", pic_irr(0));
 	quiet();
 	/* Fully nested: 1 before 4. */
-	start(1, 0xed, 0xff);
+	pic_start(0, 0xed, 0xff);
 	uart_raise();
 	kbd_raise();
 	window();
@@ -146,7 +138,7 @@ static void service(void)
 	first = taken();
 	line("pic/nested/after the end", "%s irr %02x isr %02x", first, pic_irr(0), pic_isr(0));
 	quiet();
-	start(1, 0xed, 0xff);
+	pic_start(0, 0xed, 0xff);
 	kbd_raise();
 	window();
 	first = taken();
@@ -156,7 +148,7 @@ static void service(void)
 	line("pic/nested/lower waits", "%s, %s irr %02x isr %02x", first, second, pic_irr(0),
 	     pic_isr(0));
 	quiet();
-	start(1, 0xed, 0xff);
+	pic_start(0, 0xed, 0xff);
 	uart_raise();
 	window();
 	first = taken();
@@ -172,7 +164,7 @@ static void service(void)
 	line("pic/nested/third end", "isr %02x", pic_isr(0));
 	quiet();
 	/* Specific ends. */
-	start(1, 0xed, 0xff);
+	pic_start(0, 0xed, 0xff);
 	uart_raise();
 	window();
 	kbd_raise();
@@ -184,7 +176,7 @@ static void service(void)
 	outb(M, 0x61);
 	line("pic/specific/ends 1", "isr %02x", pic_isr(0));
 	quiet();
-	start(1, 0xfe, 0xff);
+	pic_start(0, 0xfe, 0xff);
 	pit_start();
 	while (!taken_count())
 		window();
@@ -197,7 +189,7 @@ static void slave(void)
 {
 	const char *first, *second;
 
-	start(1, 0xfb, 0xfe);
+	pic_start(0, 0xfb, 0xfe);
 	rtc_raise();
 	line("pic/slave/requested", "irr %02x %02x", pic_irr(0), pic_irr(1));
 	window();
@@ -209,7 +201,7 @@ static void slave(void)
 	outb(S, 0x20);
 	line("pic/slave/both ended", "isr %02x %02x", pic_isr(0), pic_isr(1));
 	quiet();
-	start(1, 0xff, 0xfe);
+	pic_start(0, 0xff, 0xfe);
 	rtc_raise();
 	window();
 	first = taken();
@@ -217,7 +209,7 @@ static void slave(void)
 	window();
 	line("pic/slave/cascade masked, unmasked", "%s, %s", first, taken());
 	quiet();
-	start(1, 0xfb, 0xff);
+	pic_start(0, 0xfb, 0xff);
 	rtc_raise();
 	window();
 	first = taken();
@@ -226,7 +218,7 @@ static void slave(void)
 	line("pic/slave/masked, unmasked", "%s, %s", first, taken());
 	quiet();
 	/* IRQ 8 is above 4 and below 1. */
-	start(1, 0xe9, 0xfe);
+	pic_start(0, 0xe9, 0xfe);
 	uart_raise();
 	rtc_raise();
 	window();
@@ -238,7 +230,7 @@ static void slave(void)
 	     pic_isr(1));
 	quiet();
 	/* Ended at the slave only: the master still has its level 2. */
-	start(1, 0xe9, 0xfe);
+	pic_start(0, 0xe9, 0xfe);
 	rtc_raise();
 	window();
 	outb(S, 0x20);
@@ -251,7 +243,7 @@ static void slave(void)
 	line("pic/slave/ended there only", "%s, master ended %s", first, taken());
 	quiet();
 	/* The request goes away. */
-	start(1, 0xfb, 0xfe);
+	pic_start(0, 0xfb, 0xfe);
 	rtc_raise();
 	rtc_lower();
 	window();
@@ -267,13 +259,13 @@ static void slave(void)
  */
 static void spurious(void)
 {
-	start(1, 0xfd, 0xff);
+	pic_start(0, 0xfd, 0xff);
 	kbd_raise();
 	kbd_lower();
 	window();
 	line("pic/spurious/fell before", "%s isr %02x", taken(), pic_isr(0));
 	quiet();
-	start(1, 0xfd, 0xff);
+	pic_start(0, 0xfd, 0xff);
 	kbd_raise();
 	outb(M + 1, 0xff);
 	window();
@@ -297,7 +289,7 @@ static void levels(void)
 		line(name("pic/elcr/%s", i ? "ff" : "00"), "%02x %02x", inb(0x4d0), inb(0x4d1));
 	}
 	quiet();
-	start(1, 0xef, 0xff);
+	pic_start(0, 0xef, 0xff);
 	outb(0x4d0, 0x10);
 	uart_raise();
 	window();
@@ -311,14 +303,14 @@ static void levels(void)
 	window();
 	line("pic/level/down", "%s irr %02x isr %02x", taken(), pic_irr(0), pic_isr(0));
 	quiet();
-	start(1, 0xef, 0xff);
+	pic_start(0, 0xef, 0xff);
 	uart_raise();
 	outb(0x4d0, 0x10);
 	line("pic/level/selected while up", "irr %02x", pic_irr(0));
 	uart_lower();
 	line("pic/level/falls", "irr %02x", pic_irr(0));
 	quiet();
-	start(1, 0xff, 0xff);
+	pic_start(0, 0xff, 0xff);
 	outb(0x4d0, 0x10);
 	uart_raise();
 	outb(M, 0x11);

@@ -8,31 +8,23 @@
 
 enum { M = 0x20, S = 0xa0, AEOI = 2, SFNM = 0x10 };
 
-static void start(uint8_t icw4, uint8_t mask0, uint8_t mask1)
-{
-	pic_init(icw4 | 1, mask0, mask1);
-	wr(LVT_LINT0, EXTINT);
-	for (unsigned v = PIC_BASE; v < PIC_BASE + 16; v++)
-		ends[v] = END_NOT;
-}
-
 static void automatic_end(void)
 {
 	const char *first, *second;
 
-	start(AEOI, 0xed, 0xff);
+	pic_start(AEOI, 0xed, 0xff);
 	kbd_raise();
 	window();
 	first = taken();
 	line("aeoi/in service", "%s isr %02x irr %02x", first, pic_isr(0), pic_irr(0));
 	quiet();
-	start(AEOI, 0xed, 0xff);
+	pic_start(AEOI, 0xed, 0xff);
 	kbd_raise();
 	uart_raise();
 	window();
 	line("aeoi/two", "%s isr %02x", taken(), pic_isr(0));
 	quiet();
-	start(AEOI, 0xed, 0xff);
+	pic_start(AEOI, 0xed, 0xff);
 	kbd_raise();
 	window();
 	first = taken();
@@ -44,7 +36,7 @@ static void automatic_end(void)
 	line("aeoi/again with the next edge only", "%s, %s, %s", first, second, taken());
 	quiet();
 	/* Only the master ends by itself; the slave has not been told to. */
-	start(AEOI, 0xfb, 0xfe);
+	pic_start(AEOI, 0xfb, 0xfe);
 	rtc_raise();
 	window();
 	first = taken();
@@ -55,7 +47,7 @@ static void automatic_end(void)
 /* Who comes first of 1 and 4 after @command. */
 static void rotation(const char *what, uint8_t command)
 {
-	start(0, 0xed, 0xff);
+	pic_start(0, 0xed, 0xff);
 	outb(M, command);
 	uart_raise();
 	kbd_raise();
@@ -64,9 +56,49 @@ static void rotation(const char *what, uint8_t command)
 	quiet();
 }
 
-static void rotations(void)
+/* The same after 1 was served, and ended by @command. */
+static void rotation_on_end(const char *what, uint8_t command)
 {
 	const char *first, *second;
+
+	pic_start(0, 0xed, 0xff);
+	kbd_raise();
+	window();
+	outb(M, command);
+	first = taken();
+	kbd_lower();
+	uart_raise();
+	kbd_raise();
+	window();
+	second = taken();
+	line(name("rotate/%s", what), "%s, %s isr %02x", first, second, pic_isr(0));
+	quiet();
+}
+
+/* The same after the @n @commands, and 1 that ended by itself. */
+static void automatic_rotation(const char *what, const char *commands, unsigned n)
+{
+	const char *first;
+
+	pic_start(AEOI, 0xed, 0xff);
+	while (n--)
+		outb(M, (uint8_t)*commands++);
+	kbd_raise();
+	window();
+	first = taken();
+	kbd_lower();
+	outb(M + 1, 0xff);
+	uart_raise();
+	kbd_raise();
+	outb(M + 1, 0xed);
+	window();
+	line(name("rotate/%s", what), "%s, %s", first, taken());
+	quiet();
+}
+
+static void rotations(void)
+{
+	const char *first;
 
 	rotation("set 0", 0xc0);
 	rotation("set 1", 0xc1);
@@ -75,62 +107,15 @@ static void rotations(void)
 	rotation("set 7", 0xc7);
 	rotation("nothing", 0x40);
 	/* The one that was served becomes the lowest. */
-	start(0, 0xed, 0xff);
-	kbd_raise();
-	window();
-	outb(M, 0xa0);
-	first = taken();
-	kbd_lower();
-	uart_raise();
-	kbd_raise();
-	window();
-	second = taken();
-	line("rotate/on end", "%s, %s isr %02x", first, second, pic_isr(0));
-	quiet();
-	start(0, 0xed, 0xff);
-	kbd_raise();
-	window();
-	outb(M, 0xe1);
-	first = taken();
-	kbd_lower();
-	uart_raise();
-	kbd_raise();
-	window();
-	second = taken();
-	line("rotate/on specific end", "%s, %s isr %02x", first, second, pic_isr(0));
-	quiet();
+	rotation_on_end("on end", 0xa0);
+	rotation_on_end("on specific end", 0xe1);
 	/* A rotation on an end of nothing changes nothing. */
 	rotation("on end of nothing", 0xa0);
 	/* Rotation with the automatic end. */
-	start(AEOI, 0xed, 0xff);
-	outb(M, 0x80);
-	kbd_raise();
-	window();
-	first = taken();
-	kbd_lower();
-	outb(M + 1, 0xff);
-	uart_raise();
-	kbd_raise();
-	outb(M + 1, 0xed);
-	window();
-	line("rotate/automatic", "%s, %s", first, taken());
-	quiet();
-	start(AEOI, 0xed, 0xff);
-	outb(M, 0x80);
-	outb(M, 0x00);
-	kbd_raise();
-	window();
-	first = taken();
-	kbd_lower();
-	outb(M + 1, 0xff);
-	uart_raise();
-	kbd_raise();
-	outb(M + 1, 0xed);
-	window();
-	line("rotate/automatic, cleared", "%s, %s", first, taken());
-	quiet();
+	automatic_rotation("automatic", "\x80", 1);
+	automatic_rotation("automatic, cleared", "\x80\x00", 2);
 	/* After a rotation a non-specific end takes the highest of the new order. */
-	start(0, 0xed, 0xff);
+	pic_start(0, 0xed, 0xff);
 	outb(M, 0xc1); /* 2 is the highest, 1 the lowest */
 	kbd_raise();
 	window();
@@ -141,9 +126,9 @@ static void rotations(void)
 	line("rotate/end by the new order", "%s isr %02x", first, pic_isr(0));
 	quiet();
 	/* ICW1 resets it. */
-	start(0, 0xed, 0xff);
+	pic_start(0, 0xed, 0xff);
 	outb(M, 0xc1);
-	start(0, 0xed, 0xff);
+	pic_start(0, 0xed, 0xff);
 	uart_raise();
 	kbd_raise();
 	window();
@@ -151,18 +136,26 @@ static void rotations(void)
 	quiet();
 }
 
+/* With 1 in service, under the mask @mask and after @commands: what is taken of 4. */
+static const char *special_masked(uint8_t mask, const char *commands)
+{
+	pic_start(0, 0xed, 0xff);
+	kbd_raise();
+	window();
+	outb(M + 1, mask);
+	for (; *commands; commands++)
+		outb(M, (uint8_t)*commands);
+	uart_raise();
+	window();
+	return taken();
+}
+
 static void special_mask(void)
 {
 	const char *first;
 
 	/* 1 in service and masked: 4 may come. */
-	start(0, 0xed, 0xff);
-	kbd_raise();
-	window();
-	outb(M + 1, 0xef);
-	uart_raise();
-	window();
-	first = taken();
+	first = special_masked(0xef, "");
 	outb(M, 0x68);
 	window();
 	line("special mask/lets a lower one in", "%s, set %s isr %02x", first, taken(), pic_isr(0));
@@ -174,43 +167,16 @@ static void special_mask(void)
 	outb(M, 0x61);
 	line("special mask/specific end", "isr %02x", pic_isr(0));
 	quiet();
-	start(0, 0xed, 0xff);
-	kbd_raise();
-	window();
-	outb(M + 1, 0xef);
-	outb(M, 0x68);
-	uart_raise();
-	window();
-	first = taken();
+	first = special_masked(0xef, "\x68");
 	line("special mask/set first", "%s isr %02x", first, pic_isr(0));
 	quiet();
-	start(0, 0xed, 0xff);
-	kbd_raise();
-	window();
-	outb(M, 0x68);
-	uart_raise();
-	window();
-	first = taken();
+	first = special_masked(0xed, "\x68");
 	line("special mask/not masked, still holds", "%s isr %02x", first, pic_isr(0));
 	quiet();
-	start(0, 0xed, 0xff);
-	kbd_raise();
-	window();
-	outb(M + 1, 0xef);
-	outb(M, 0x68);
-	outb(M, 0x48);
-	uart_raise();
-	window();
-	line("special mask/reset", "%s", taken());
+	line("special mask/reset", "%s", special_masked(0xef, "\x68\x48"));
 	quiet();
-	start(0, 0xed, 0xff);
-	kbd_raise();
-	window();
-	outb(M + 1, 0xef);
-	outb(M, 0x28); /* SMM without ESMM: nothing */
-	uart_raise();
-	window();
-	line("special mask/without enable", "%s", taken());
+	/* SMM without ESMM: nothing. */
+	line("special mask/without enable", "%s", special_masked(0xef, "\x28"));
 	quiet();
 }
 
@@ -220,7 +186,7 @@ static void special_nested(void)
 
 	/* The slave's only input here is 8: after its own end another 8 comes through. */
 	for (unsigned i = 0; i < 2; i++) {
-		start(i ? SFNM : 0, 0xfb, 0xfe);
+		pic_start(i ? SFNM : 0, 0xfb, 0xfe);
 		rtc_raise();
 		window();
 		first = taken();
@@ -233,7 +199,7 @@ static void special_nested(void)
 		     "%s, %s isr %02x", first, second, pic_isr(0));
 		quiet();
 	}
-	start(SFNM, 0xe9, 0xfe);
+	pic_start(SFNM, 0xe9, 0xfe);
 	kbd_raise();
 	window();
 	first = taken();

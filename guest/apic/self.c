@@ -18,6 +18,14 @@ static void send(const char *what, uint32_t icr, unsigned dest)
 	quiet();
 }
 
+/* From member 1 of cluster 2. */
+static void cluster(const char *what, unsigned dest)
+{
+	wr(LDR, 0x21000000);
+	wr(DFR, 0x0fffffff);
+	send(what, LOGICAL | 0x51, dest);
+}
+
 static void vector_error(const char *what, uint32_t icr)
 {
 	uint32_t esr;
@@ -71,22 +79,10 @@ void cases_self(void)
 	send("logical, changed", LOGICAL | 0x51, 0x80);
 	wr(LDR, 0);
 	send("logical, without any", LOGICAL | 0x51, 0xff);
-	wr(LDR, 0x21000000);
-	wr(DFR, 0x0fffffff);
-	send("cluster", LOGICAL | 0x51, 0x21);
-	wr(LDR, 0x21000000);
-	wr(DFR, 0x0fffffff);
-	send("cluster, another", LOGICAL | 0x51, 0x11);
-	wr(LDR, 0x21000000);
-	wr(DFR, 0x0fffffff);
-	send("cluster, another member", LOGICAL | 0x51, 0x22);
-	wr(LDR, 0x21000000);
-	wr(DFR, 0x0fffffff);
-	send("cluster, members", LOGICAL | 0x51, 0x2f);
-	wr(LDR, 0x21000000);
-	wr(DFR, 0x0fffffff);
-	send("cluster, broadcast", LOGICAL | 0x51, 0xff);
-	wr(LDR, 0x21000000);
-	wr(DFR, 0x0fffffff);
-	send("cluster, broadcast to one member", LOGICAL | 0x51, 0xf1);
+	cluster("cluster", 0x21);
+	cluster("cluster, another", 0x11);
+	cluster("cluster, another member", 0x22);
+	cluster("cluster, members", 0x2f);
+	cluster("cluster, broadcast", 0xff);
+	cluster("cluster, broadcast to one member", 0xf1);
 }

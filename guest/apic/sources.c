@@ -24,6 +24,14 @@ void pic_init(uint8_t icw4, uint8_t mask0, uint8_t mask1)
 	outb(0xa1, mask1);
 }
 
+void pic_start(uint8_t icw4, uint8_t mask0, uint8_t mask1)
+{
+	pic_init(icw4 | 1, mask0, mask1);
+	wr(LVT_LINT0, EXTINT);
+	for (unsigned v = PIC_BASE; v < PIC_BASE + 16; v++)
+		ends[v] = END_NOT;
+}
+
 uint8_t pic_irr(unsigned chip)
 {
 	uint16_t port = chip ? 0xa0 : 0x20;
