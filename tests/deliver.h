@@ -60,8 +60,8 @@ void dl_load(struct dl *d, const uint8_t *code, const uint8_t *end);
 void dl_gate(struct dl *d, unsigned vector, uint32_t handler, unsigned type);
 void dl_go(struct dl *d);
 void dl_free(struct dl *d);
-/* For who put the world itself, d->world, in the place of d->v.engine: the boundaries are the
- * CPU's. */
+/* The same without the steps in between: the boundaries are the CPU's. */
+void dl_load_bare(struct dl *d, const uint8_t *code, const uint8_t *end);
 void dl_free_bare(struct dl *d);
 
 /* Post what @what says to the vCPU, as its own thread. */

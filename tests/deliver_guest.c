@@ -195,6 +195,12 @@ void dl_load(struct dl *d, const uint8_t *code, const uint8_t *end)
 	d->v.engine = &d->step;
 }
 
+void dl_load_bare(struct dl *d, const uint8_t *code, const uint8_t *end)
+{
+	dl_load(d, code, end);
+	d->v.engine = d->world;
+}
+
 void dl_go(struct dl *d)
 {
 	uint32_t end;

@@ -72,8 +72,7 @@ Test(deliver_order, a_trap_gate_lets_the_next_in_without_another_exit)
 {
 	static struct dl d;
 
-	dl_load(&d, do_spin, do_spin_end);
-	d.v.engine = d.world;
+	dl_load_bare(&d, do_spin, do_spin_end);
 	d.v.regs.eflags |= FL_IF;
 	/* Both wait when the guest starts: taken one on another. */
 	dl_raise(&d, DL_RAISE_IRQ | DL_RAISE_NMI);
@@ -205,8 +204,7 @@ Test(deliver_order, tf_loaded_by_iret_traps_behind_the_next_instruction)
 {
 	static struct dl d;
 
-	dl_load(&d, do_tf_iret, do_tf_iret_end);
-	d.v.engine = d.world;
+	dl_load_bare(&d, do_tf_iret, do_tf_iret_end);
 	dl_go(&d);
 	EXPECT_EVENTS(&d, { .vector = VEC_DB, .eip = CG_CODE + 15 });
 	dl_free_bare(&d);
@@ -220,15 +218,13 @@ Test(deliver_order, single_step_of_sti_and_of_mov_ss)
 {
 	static struct dl d;
 
-	dl_load(&d, do_tf_sti, do_tf_sti_end);
-	d.v.engine = d.world;
+	dl_load_bare(&d, do_tf_sti, do_tf_sti_end);
 	dl_raise(&d, DL_RAISE_IRQ);
 	dl_go(&d);
 	EXPECT_EVENTS(&d, { .vector = VEC_DB, .eip = CG_CODE + 7 },
 		      { .vector = DL_IRQ, .eip = CG_CODE + 7 });
 	dl_free_bare(&d);
-	dl_load(&d, do_tf_ss, do_tf_ss_end);
-	d.v.engine = d.world;
+	dl_load_bare(&d, do_tf_ss, do_tf_ss_end);
 	dl_go(&d);
 	EXPECT_EVENTS(&d, { .vector = VEC_DB, .eip = CG_CODE + 11 });
 	dl_free_bare(&d);
@@ -241,8 +237,7 @@ Test(deliver_order, single_step_of_hlt)
 {
 	static struct dl d;
 
-	dl_load(&d, do_tf_hlt, do_tf_hlt_end);
-	d.v.engine = d.world;
+	dl_load_bare(&d, do_tf_hlt, do_tf_hlt_end);
 	dl_go(&d);
 	EXPECT_EVENTS(&d, { .vector = VEC_DB, .eip = CG_CODE + 7 });
 	dl_free_bare(&d);
@@ -334,8 +329,7 @@ Test(deliver_order, a_native_string_instruction_resumes_in_the_middle)
 	pthread_t thread;
 	unsigned middle = 0;
 
-	dl_load(&d, do_movs, do_movs_end);
-	d.v.engine = d.world;
+	dl_load_bare(&d, do_movs, do_movs_end);
 	for (unsigned i = 0; i < 0x100000; i++)
 		d.vm.ram[0x200000 + i] = (uint8_t)(i * 7 + (i >> 8));
 	pthread_create(&thread, NULL, post_until_the_end, &d);

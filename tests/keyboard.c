@@ -75,6 +75,12 @@ Test(keyboard, all_printable_characters_have_a_key)
 	}
 }
 
+static struct i8042 *kb_new(struct bench *b)
+{
+	bench_init(b);
+	return i8042_new(&b->pio, bench_line(b), NULL, NULL);
+}
+
 static unsigned kb_rooms;
 
 static void kb_room(void *arg)
@@ -86,10 +92,8 @@ static void kb_room(void *arg)
 Test(keyboard, nothing_is_typed_before_the_guest_looks)
 {
 	struct bench b;
-	struct i8042 *k;
+	struct i8042 *k = kb_new(&b);
 
-	bench_init(&b);
-	k = i8042_new(&b.pio, bench_line(&b), NULL, NULL);
 	i8042_on_room(k, kb_room, NULL);
 	cr_expect_eq(i8042_type(k, (const uint8_t *)"abc", 3), 0);
 	bench_out(&b, 0x64, 0x60); /* command byte: interrupt, translation */
@@ -113,10 +117,8 @@ Test(keyboard, nothing_is_typed_before_the_guest_looks)
 Test(keyboard, a_disabled_keyboard_sends_nothing)
 {
 	struct bench b;
-	struct i8042 *k;
+	struct i8042 *k = kb_new(&b);
 
-	bench_init(&b);
-	k = i8042_new(&b.pio, bench_line(&b), NULL, NULL);
 	bench_out(&b, 0x60, 0xf5);
 	cr_expect_eq(bench_in(&b, 0x60), 0xfa);
 	cr_expect_eq(i8042_type(k, (const uint8_t *)"a", 1), 0);
@@ -133,10 +135,8 @@ Test(keyboard, a_disabled_keyboard_sends_nothing)
 Test(keyboard, scan_code_set_follows_translation)
 {
 	struct bench b;
-	struct i8042 *k;
+	struct i8042 *k = kb_new(&b);
 
-	bench_init(&b);
-	k = i8042_new(&b.pio, bench_line(&b), NULL, NULL);
 	bench_out(&b, 0x64, 0x60);
 	bench_out(&b, 0x60, 0x05);
 	cr_expect_eq(i8042_type(k, (const uint8_t *)"a", 1), 1);

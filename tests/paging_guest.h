@@ -84,6 +84,8 @@ struct pk_record {
 /* Do @insn, which may fault, and go on after it. */
 #define PK_TRY(insn) "movl $" A("66f") ",0x180004\n" insn "\n 66:\n"
 #define PK_END       "int $0x20\n"
+/* Flush the TLB. */
+#define PK_RELOAD    "mov %cr3,%eax\n mov %eax,%cr3\n"
 /* clang-format on */
 
 static inline uint32_t *pk_word(struct cg *g, uint32_t gpa)
@@ -95,6 +97,13 @@ static inline uint32_t *pk_word(struct cg *g, uint32_t gpa)
 static inline uint32_t *pk_pte(struct cg *g, uint32_t gva)
 {
 	return pk_word(g, PK_PT + 4 * (gva >> PAGE_SHIFT));
+}
+
+/* The words at 0x300000, 0x301000 and 0x302000 are 100, 101 and 102. */
+static inline void pk_number_frames(struct cg *g)
+{
+	for (uint32_t i = 0; i < 3; i++)
+		*pk_word(g, 0x300000 + i * PAGE_SIZE) = 100 + i;
 }
 
 /* An interrupt gate; @offset 0 for the recording entry of the vector. */

@@ -7,7 +7,6 @@ TestSuite(shadow_code, .timeout = 30);
 /* clang-format off */
 /* A function that returns the guest's IF (and 41): PUSHF must trap wherever it runs in ring 0. */
 #define SC_IF_FUNC 0xc183589cu, 0x0000c329u /* pushf; pop %eax; add $41,%ecx; ret */
-#define RELOAD     "mov %cr3,%eax\n mov %eax,%cr3\n"
 
 /* A second address space at 0x12000, equal but for 0x300000, which is 0x301000. */
 static void sc_second(struct cg *g)
@@ -150,8 +149,7 @@ Test(shadow_code, page_that_is_page_table_and_code)
 	PK_LOAD(&g, sc_table);
 	*pk_word(&g, 0x11fc0) = 0x58909090 & ~1u;    /* nop; nop; nop; pop %eax */
 	sc_put(&g, 0x11fc4, 0x29c18350, 0x0000c390); /* push %eax; add $41,%ecx; nop; ret */
-	*pk_word(&g, 0x300000) = 100;
-	*pk_word(&g, 0x301000) = 101;
+	pk_number_frames(&g);
 	cg_go(&g);
 	cr_expect_eq(REG(&g, ECX), 3 * 41);
 	cr_expect_eq(REG(&g, EDX), 100);
@@ -168,7 +166,7 @@ GUEST(sc_turns, PK_KERNEL PK_PAGING "xor %ecx,%ecx\n mov $0x304000,%ebx\n call *
       "movl $0x304003,0x10004\n mov 0x4ff000,%edx\n movl $0x302003,0x304000\n invlpg 0x400000\n"
       "mov 0x400000,%esi\n"
       /* the table becomes data, its translations are flushed; then code again */
-      "movl $0,0x10004\n" RELOAD "movl $0x1234,0x304000\n mov 0x304000,%edi\n"
+      "movl $0,0x10004\n" PK_RELOAD "movl $0x1234,0x304000\n mov 0x304000,%edi\n"
       PK_TRY("mov 0x400000,%eax") "movl $0xc329c183,0x304000\n call *%ebx\n" PK_END);
 /* clang-format on */
 
@@ -178,8 +176,7 @@ Test(shadow_code, page_that_is_code_then_table_then_data_then_code)
 
 	PK_LOAD(&g, sc_turns);
 	sc_put(&g, 0x304000, SC_IF_FUNC);
-	*pk_word(&g, 0x301000) = 101;
-	*pk_word(&g, 0x302000) = 102;
+	pk_number_frames(&g);
 	cg_go(&g);
 	cr_expect_eq(REG(&g, EDX), 101);
 	cr_expect_eq(REG(&g, ESI), 102);

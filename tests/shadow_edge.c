@@ -7,14 +7,12 @@ TestSuite(shadow_edge, .timeout = 60);
 #define LAST (CG_RAM - PAGE_SIZE)
 
 /* clang-format off */
-#define RELOAD "mov %cr3,%eax\n mov %eax,%cr3\n"
-
 /* ---- where tables can be ---- */
 
 /* Page tables at 0x3ff000 for 0x400000 and at 0 for 0x800000; others for 0xc00000 and up. */
 GUEST(se_places, PK_KERNEL PK_PAGING
-      "mov 0x400000,%ebx\n movl $0x301003,0x3ff000\n" RELOAD "mov 0x400000,%ecx\n"
-      "mov 0x800000,%edx\n mov 0xa00000,%esi\n movl $0x301003,0\n movl $0x302003,0x800\n" RELOAD
+      "mov 0x400000,%ebx\n movl $0x301003,0x3ff000\n" PK_RELOAD "mov 0x400000,%ecx\n"
+      "mov 0x800000,%edx\n mov 0xa00000,%esi\n movl $0x301003,0\n movl $0x302003,0x800\n" PK_RELOAD
       "mov 0x800000,%ebp\n mov 0xa00000,%edi\n"
       "movl $0x300003,0\n invlpg 0x800000\n push 0x800000\n"
       PK_TRY("mov 0xc00000,%eax") PK_TRY("mov 0x1000000,%eax") PK_TRY("movl $1,0x1400000")
@@ -26,9 +24,7 @@ Test(shadow_edge, tables_at_the_ends_of_ram_and_outside)
 	struct cg g;
 
 	PK_LOAD(&g, se_places);
-	*pk_word(&g, 0x300000) = 100;
-	*pk_word(&g, 0x301000) = 101;
-	*pk_word(&g, 0x302000) = 102;
+	pk_number_frames(&g);
 	*pk_word(&g, PK_PD + 4) = LAST | 3;
 	*pk_word(&g, PK_PD + 8) = 0 | 3;
 	*pk_word(&g, PK_PD + 12) = CG_RAM | 3; /* behind RAM, in a hole, where a device could be */
@@ -65,8 +61,7 @@ Test(shadow_edge, page_table_that_maps_itself)
 	struct cg g;
 
 	PK_LOAD(&g, se_self);
-	*pk_word(&g, 0x301000) = 101;
-	*pk_word(&g, 0x302000) = 102;
+	pk_number_frames(&g);
 	cg_go(&g);
 	cr_expect_eq(REG(&g, EBX), 101);
 	/* Without a flush the old translation stands: A and D were set on the way. */
@@ -93,7 +88,7 @@ Test(shadow_edge, page_directory_outside_ram_ends_the_guest)
 /* clang-format off */
 GUEST(se_global, PK_KERNEL "mov %cr4,%eax\n or $0x80,%eax\n mov %eax,%cr4\n"
       "orl $0x100,0x11000+4*0x300\n"
-      PK_PAGING "mov 0x300000,%ebx\n movl $0x301103,0x11000+4*0x300\n" RELOAD "mov 0x300000,%ecx\n"
+      PK_PAGING "mov 0x300000,%ebx\n movl $0x301103,0x11000+4*0x300\n" PK_RELOAD "mov 0x300000,%ecx\n"
       "movl $0x302103,0x11000+4*0x300\n mov %cr4,%eax\n xor $0x80,%eax\n mov %eax,%cr4\n"
       "mov 0x300000,%edx\n movl $0x300103,0x11000+4*0x300\n mov %cr4,%eax\n xor $0x80,%eax\n"
       "mov %eax,%cr4\n mov 0x300000,%esi\n movl $0x301103,0x11000+4*0x300\n invlpg 0x300000\n"
@@ -106,8 +101,7 @@ Test(shadow_edge, global_pages_go_with_cr4_pge_and_invlpg)
 	struct cg g;
 
 	PK_LOAD(&g, se_global);
-	for (unsigned i = 0; i < 3; i++)
-		*pk_word(&g, 0x300000 + i * PAGE_SIZE) = 100 + i;
+	pk_number_frames(&g);
 	cg_go(&g);
 	cr_expect_eq(REG(&g, EBX), 100);
 	cr_expect(REG(&g, ECX) == 100 || REG(&g, ECX) == 101, "a CR3 load may keep it");
@@ -131,8 +125,7 @@ Test(shadow_edge, cr4_pse_changes_what_an_entry_means)
 	struct cg g;
 
 	PK_LOAD(&g, se_pse);
-	*pk_word(&g, 0x300000) = 100;
-	*pk_word(&g, 0x301000) = 101;
+	pk_number_frames(&g);
 	cg_go(&g);
 	cr_expect_eq(REG(&g, EBX), 101);
 	cr_expect_eq(REG(&g, ECX), 100);
@@ -172,7 +165,7 @@ Test(shadow_edge, cr4_pae_changes_under_paging)
 /* 4 MiB page at 0xc00000: touched in its second half only, flushed in the first, and vice versa. */
 GUEST(se_large, PK_KERNEL "mov %cr4,%eax\n or $0x10,%eax\n mov %eax,%cr4\n movl $0x83,0x1000c\n"
       PK_PAGING "mov 0xf00000,%ebx\n movl $0x12003,0x1000c\n invlpg 0xc00000\n mov 0xf00000,%ecx\n"
-      "movl $0x83,0x1000c\n" RELOAD "mov 0xd80000,%esi\n movl $0x12003,0x1000c\n"
+      "movl $0x83,0x1000c\n" PK_RELOAD "mov 0xd80000,%esi\n movl $0x12003,0x1000c\n"
       "invlpg 0xfff000\n mov 0xd80000,%edi\n" PK_END);
 /* clang-format on */
 
@@ -181,8 +174,7 @@ Test(shadow_edge, invlpg_takes_all_of_a_4_mib_page)
 	struct cg g;
 
 	PK_LOAD(&g, se_large);
-	*pk_word(&g, 0x300000) = 100;
-	*pk_word(&g, 0x301000) = 101;
+	pk_number_frames(&g);
 	*pk_word(&g, 0x12000 + 4 * 0x300) = 0x301003;
 	*pk_word(&g, 0x12000 + 4 * 0x180) = 0x301003;
 	cg_go(&g);
@@ -201,7 +193,7 @@ GUEST(se_ad, PK_KERNEL "orl $0x60,0x11000+4*0x302\n orl $0x20,0x11000+4*0x303\n"
       "andl $~0x20,0x11000+4*0x300\n invlpg 0x300000\n mov 0x11000+4*0x300,%ecx\n"
       "mov 0x300000,%eax\n mov 0x11000+4*0x300,%edx\n"           /* A again */
       "movl $1,0x300000\n mov 0x11000+4*0x300,%esi\n"            /* A and D */
-      "andl $~0x40,0x11000+4*0x300\n" RELOAD "mov 0x300000,%eax\n push 0x11000+4*0x300\n"
+      "andl $~0x40,0x11000+4*0x300\n" PK_RELOAD "mov 0x300000,%eax\n push 0x11000+4*0x300\n"
       "movl $2,0x300000\n mov 0x11000+4*0x300,%edi\n pop %ebp\n"
       /* The neighbours came with the page: their entries are as they were. */
       "mov 0x302000,%eax\n mov 0x303000,%eax\n push 0x11000+4*0x303\n movl $1,0x303000\n"
@@ -270,7 +262,7 @@ Test(shadow_edge, more_rights_need_no_flush)
 /* clang-format off */
 GUEST(se_runs, PK_KERNEL "mov $0x20,%ecx\n 1: orl $0x60,0x11000+4*0x300-4(,%ecx,4)\n loop 1b\n"
       PK_PAGING "mov $10,%edx\n 2: mov $0x300000,%esi\n mov $16,%ecx\n"
-      "3: addl $1,(%esi)\n add $0x1000,%esi\n loop 3b\n" RELOAD "dec %edx\n jnz 2b\n" PK_END);
+      "3: addl $1,(%esi)\n add $0x1000,%esi\n loop 3b\n" PK_RELOAD "dec %edx\n jnz 2b\n" PK_END);
 /* clang-format on */
 
 /* A flush with nothing edited unmaps nothing, also of a run that was mapped as one. */

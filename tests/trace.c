@@ -78,6 +78,15 @@ static struct trace_entry trc_entry(unsigned i)
 				     .handling_ns = 5678 };
 }
 
+static void trc_exits(struct trc *t, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct trace_entry e = trc_entry(i);
+
+		trace_exit(t->v.trace, &t->v, &e);
+	}
+}
+
 static char *trc_slurp(const char *path)
 {
 	FILE *f = fopen(path, "re");
@@ -137,11 +146,7 @@ Test(trace, text_has_one_line_an_exit)
 
 	trc_init(&t);
 	tr = trc_open(&t, t.path, TRACE_TEXT);
-	for (unsigned i = 0; i < 50; i++) {
-		struct trace_entry e = trc_entry(i);
-
-		trace_exit(tr, &t.v, &e);
-	}
+	trc_exits(&t, 50);
 	cr_assert_eq(trace_free(tr), 0);
 	text = trc_slurp(t.path);
 	cr_assert_eq(trc_lines(text), 51, "a heading and 50 lines:\n%s", text);
@@ -241,11 +246,7 @@ Test(trace, chrome_events_parse)
 
 	trc_init(&t);
 	tr = trc_open(&t, t.path, TRACE_CHROME);
-	for (unsigned i = 0; i < 40; i++) {
-		struct trace_entry e = trc_entry(i);
-
-		trace_exit(tr, &t.v, &e);
-	}
+	trc_exits(&t, 40);
 	cr_assert_eq(trace_free(tr), 0);
 	events = trc_events(t.path, &root);
 	for (size_t i = 0; i < json_object_array_length(events); i++) {
@@ -324,11 +325,7 @@ Test(trace, full_disk_is_reported_at_the_end)
 	trc_init(&t);
 	tr = trc_open(&t, "/dev/full", TRACE_TEXT);
 	/* More than the buffer holds: the first write fails in the middle, the exits go on. */
-	for (unsigned i = 0; i < 20000; i++) {
-		struct trace_entry e = trc_entry(i);
-
-		trace_exit(tr, &t.v, &e);
-	}
+	trc_exits(&t, 20000);
 	freopen("/dev/null", "w", stderr);
 	cr_assert_eq(trace_free(tr), -ENOSPC);
 	tr = trc_open(&t, "/dev/full", TRACE_CHROME);
@@ -367,11 +364,7 @@ Test(trace, report_has_sentence_registers_and_exits)
 
 	trc_init(&t);
 	tr = trc_open(&t, NULL, TRACE_TEXT);
-	for (unsigned i = 0; i < 20; i++) {
-		struct trace_entry e = trc_entry(i);
-
-		trace_exit(tr, &t.v, &e);
-	}
+	trc_exits(&t, 20);
 	snprintf(t.vm.death, sizeof(t.vm.death), "it asked for it");
 	t.v.regs.gpr[EDI] = 0xdeadbeef;
 	t.v.regs.eip = 0x1002;

@@ -252,52 +252,40 @@ static int choose(struct parse *p, const char *option, const char *arg, const ch
 
 static int parse_choice(struct parse *p, int key, const char *arg)
 {
-	static const char *const engines[] = { "world", "kvm", NULL };
-	static const char *const irqchips[] = { "user", "kernel", NULL };
-	static const char *const handoffs[] = { "auto", "share", "spin", NULL };
-	static const char *const stats[] = { "text", "json", "model", NULL };
-	static const char *const tscs[] = { "native", "trap", NULL };
-	static const char *const pauses[] = { "auto", "native", "trap", NULL };
-	static const char *const formats[] = { "text", "chrome", NULL };
-	static const char *const displays[] = { "none", "text", NULL };
+	static const struct {
+		int key;
+		const char *option, *names[4];
+	} choices[] = {
+		{ KEY_ENGINE, "--engine", { "world", "kvm" } },
+		{ KEY_IRQCHIP, "--irqchip", { "user", "kernel" } },
+		{ KEY_HANDOFF, "--handoff", { "auto", "share", "spin" } },
+		{ KEY_STATS, "--stats", { "text", "json", "model" } },
+		{ KEY_TSC, "--tsc", { "native", "trap" } },
+		{ KEY_PAUSE, "--pause", { "auto", "native", "trap" } },
+		{ KEY_DISPLAY, "--display", { "none", "text" } },
+		{ KEY_TRACE_FORMAT, "--trace-format", { "text", "chrome" } },
+	};
 	struct run_options *o = p->o;
-	int n;
+	unsigned i = 0;
+	int n = 0;
 
+	while (choices[i].key != key)
+		i++;
+	if (arg) /* --stats needs none */
+		n = choose(p, choices[i].option, arg, choices[i].names);
+	if (n < 0)
+		return EINVAL;
 	switch (key) {
-	case KEY_ENGINE:
-		n = choose(p, "--engine", arg, engines);
-		o->engine = n == 1 ? &kvm_engine : &world_engine;
-		break;
-	case KEY_IRQCHIP:
-		n = choose(p, "--irqchip", arg, irqchips);
-		o->kernel_irqchip = n == 1;
-		break;
-	case KEY_HANDOFF:
-		n = choose(p, "--handoff", arg, handoffs);
-		o->handoff = n;
-		break;
-	case KEY_TSC:
-		n = choose(p, "--tsc", arg, tscs);
-		o->tsc_trap = n == 1;
-		break;
-	case KEY_PAUSE:
-		n = choose(p, "--pause", arg, pauses);
-		o->pause = n > 0 ? (enum pause_mode)n : PAUSE_AUTO;
-		break;
-	case KEY_DISPLAY:
-		n = choose(p, "--display", arg, displays);
-		o->display = n == 1;
-		break;
-	case KEY_STATS:
-		n = arg ? choose(p, "--stats", arg, stats) : 0;
-		o->stats = n == 2 ? STATS_MODEL : n == 1 ? STATS_JSON : STATS_TEXT;
-		break;
-	default:
-		n = choose(p, "--trace-format", arg, formats);
-		o->trace_format = n == 1 ? TRACE_CHROME : TRACE_TEXT;
-		break;
+	case KEY_ENGINE: o->engine = n ? &kvm_engine : &world_engine; break;
+	case KEY_IRQCHIP: o->kernel_irqchip = n; break;
+	case KEY_HANDOFF: o->handoff = n; break;
+	case KEY_STATS: o->stats = (enum stats_format)(STATS_TEXT + n); break;
+	case KEY_TSC: o->tsc_trap = n; break;
+	case KEY_PAUSE: o->pause = (enum pause_mode)n; break;
+	case KEY_DISPLAY: o->display = n; break;
+	case KEY_TRACE_FORMAT: o->trace_format = n ? TRACE_CHROME : TRACE_TEXT; break;
 	}
-	return n < 0 ? EINVAL : 0;
+	return 0;
 }
 
 /* getopt refused @arg, an option: say why in a sentence. */
