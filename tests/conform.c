@@ -18,7 +18,7 @@
 static const char *const groups[] = {
 	"flags interrupts io dtable control msr probe segload segstore",
 	"far softint iret exceptions step undefined limits prefix",
-	"pfmatrix paging",
+	"pfmatrix paging pae pdpte",
 	"user restart userseg",
 	"rings inner tss",
 };

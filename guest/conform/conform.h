@@ -275,9 +275,9 @@ void cases_flags(void), cases_interrupts(void), cases_io(void), cases_dtable(voi
 	cases_control(void), cases_msr(void), cases_probe(void), cases_segload(void),
 	cases_segstore(void), cases_far(void), cases_softint(void), cases_iret(void),
 	cases_exceptions(void), cases_step(void), cases_undefined(void), cases_limits(void),
-	cases_prefix(void), cases_pf_matrix(void), cases_paging(void), cases_user_insn(void),
-	cases_user_io(void), cases_rings(void), cases_inner(void), cases_tss(void),
-	cases_user_step(void), cases_restart(void), cases_user_seg(void), cases_control_alone(void),
-	cases_prefix_alone(void);
+	cases_prefix(void), cases_pf_matrix(void), cases_paging(void), cases_pae(void),
+	cases_pdpte(void), cases_user_insn(void), cases_user_io(void), cases_rings(void),
+	cases_inner(void), cases_tss(void), cases_user_step(void), cases_restart(void),
+	cases_user_seg(void), cases_control_alone(void), cases_prefix_alone(void);
 
 #endif

@@ -26,6 +26,8 @@ static const struct {
 	{ "prefix", cases_prefix },
 	{ "pfmatrix", cases_pf_matrix },
 	{ "paging", cases_paging },
+	{ "pae", cases_pae },
+	{ "pdpte", cases_pdpte },
 	{ "user", cases_user_insn },
 	{ "user", cases_user_io },
 	{ "rings", cases_rings },

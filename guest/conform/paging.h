@@ -93,6 +93,6 @@ const char *access_result(void);
 
 /* ---- pf_nested.c ---- */
 
-void cases_pdpte(void), cases_delivery(void);
+void cases_delivery(void);
 
 #endif

@@ -235,18 +235,16 @@ static void flushed(const char *mode, bool user)
 	look(name("flush/%s/none/cpl%s/pde not present to present", mode, cpl), pf_read, user);
 }
 
-static void invalidation(void)
+static void invalidation(enum paging_mode m)
 {
-	for (unsigned m = 0; m < PAGING_MODES; m += 2) {
-		paging_on(m);
-		WRITE_CR(4, READ_CR(4) | CR4_PGE);
-		*at(PAGE_A) = 0xaaaaaaaa;
-		*at(PAGE_B) = 0xbbbbbbbb;
-		flushed(paging_names[m], false);
-		*at(PAGE_A) = 0xaaaaaaaa;
-		flushed(paging_names[m], true);
-		paging_off();
-	}
+	paging_on(m);
+	WRITE_CR(4, READ_CR(4) | CR4_PGE);
+	*at(PAGE_A) = 0xaaaaaaaa;
+	*at(PAGE_B) = 0xbbbbbbbb;
+	flushed(paging_names[m], false);
+	*at(PAGE_A) = 0xaaaaaaaa;
+	flushed(paging_names[m], true);
+	paging_off();
 }
 
 /* CR0.WP while a page is in use. */
@@ -307,10 +305,18 @@ void cases_paging(void)
 	reserved();
 	directory_accessed();
 	crossing();
-	invalidation();
+	invalidation(SMALL_32);
 	wp_toggle();
 	pse_toggle();
-	pae_toggle();
-	cases_pdpte();
 	cases_delivery();
+}
+
+/*
+ * A list of its own, because QEMU's TCG sets A in PDPTEs, where it is reserved: in a guest of KVM
+ * on TCG each MOV CR4 that touches PGE or PAE is then #GP, for KVM loads them by the manual.
+ */
+void cases_pae(void)
+{
+	invalidation(SMALL_PAE);
+	pae_toggle();
 }
