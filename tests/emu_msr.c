@@ -49,6 +49,23 @@ Test(emu_msr, unknown_is_gp)
 	fx_fini(&f);
 }
 
+/* They are KVM's then, and it has refused what arrives here. */
+Test(emu_msr, those_of_a_local_apic_in_the_kernel_are_gp)
+{
+	static const uint32_t index[] = { 0x1b, 0x3b, 0x6e0, 0x800, 0x803, 0x80b, 0x83f, 0x8ff };
+	struct fx f;
+
+	fx_init(&f);
+	f.vm.kernel_irqchip = true;
+	for (size_t i = 0; i < sizeof(index) / sizeof(index[0]); i++) {
+		cr_expect(rdmsr_gp(&f, index[i]), "%#x", index[i]);
+		cr_expect(wrmsr_gp(&f, index[i], i ? 0 : 0xfee00800), "%#x", index[i]);
+	}
+	cr_expect_eq(f.v.sh.apic_base, 0xfee00900);
+	cr_expect_eq(f.v.sh.tsc_adjust, 0);
+	fx_fini(&f);
+}
+
 Test(emu_msr, registers_keep_valid_values)
 {
 	static const struct {

@@ -376,6 +376,46 @@ static void assigned_device(bool kernel)
 	close(b.fd);
 }
 
+GUEST(kvm_x2apic_off, "mov $0x803,%ecx\n rdmsr\n" DONE);
+GUEST(kvm_x2apic_back, "mov $0x1b,%ecx\n rdmsr\n or $0x400,%eax\n wrmsr\n and $~0x400,%eax\n"
+		       "wrmsr\n" DONE);
+
+/* What KVM's local APIC refuses comes here, where there is none.  No IDT: the fault is the end. */
+static void refused_by_kernel_lapic(const uint8_t *code, const uint8_t *end)
+{
+	struct machine_config cfg = { .console_in = -1, .console_out = -1, .debugcon_out = -1 };
+	static struct cg g;
+
+	cg_prepare(&g, &kvm_engine, code, end);
+	bus_init(&g.vm.pio, "pio");
+	g.vm.kernel_irqchip = true;
+	cr_assert_eq(machine_create(&g.vm, &cfg), 0, "%s", g.vm.death);
+	if (kvm_here()) {
+		cr_assert_eq(kvm_engine.create(&g.v, &g.v.engine), 0, "%s", g.vm.death);
+		cr_assert_eq(machine_start(&g.vm), 0);
+		vcpu_run(&g.v);
+		machine_stop(&g.vm);
+		cr_expect_eq(atomic_load(&g.vm.end), VM_KILLED, "%s", g.vm.death);
+		cr_expect_not_null(strstr(g.vm.death, "triple fault"), "%s", g.vm.death);
+	} else {
+		cr_expect_lt(kvm_engine.create(&g.v, &g.v.engine), 0);
+	}
+	shadow_free(&g.v);
+	machine_destroy(&g.vm);
+	account_free(g.v.account);
+	vm_destroy(&g.vm);
+}
+
+Test(kvm, an_x2apic_register_in_xapic_mode_is_a_fault)
+{
+	refused_by_kernel_lapic(kvm_x2apic_off, kvm_x2apic_off_end);
+}
+
+Test(kvm, no_way_from_x2apic_back_to_xapic)
+{
+	refused_by_kernel_lapic(kvm_x2apic_back, kvm_x2apic_back_end);
+}
+
 Test(kvm, a_doorbell_arrives_at_our_local_apic)
 {
 	assigned_device(false);

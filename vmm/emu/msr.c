@@ -19,6 +19,9 @@
 #define EFER_NXE         (1ull << 11)
 #define X2APIC_FIRST     0x800u
 #define X2APIC_LAST      0x8ffu
+#define MSR_APIC_BASE    0x1bu
+#define MSR_TSC_ADJUST   0x3bu
+#define MSR_TSC_DEADLINE 0x6e0u
 
 #define MISC_ENABLE_FIXED    0x001800ull /* BTS and PEBS unavailable: read as one */
 #define MISC_ENABLE_WRITABLE 0xc10009ull /* fast strings, TCC, EIST, CPUID limit, xTPR */
@@ -183,6 +186,16 @@ static int apic_base_write(struct vcpu *v, unsigned i, uint64_t val)
 static bool is_x2apic(uint32_t index)
 {
 	return index >= X2APIC_FIRST && index <= X2APIC_LAST;
+}
+
+/*
+ * With KVM's local APICs their registers, and the counter that their timers follow, are KVM's: what
+ * comes here KVM has refused, and this program has no local APIC to ask.
+ */
+static bool of_kernel_lapic(const struct vcpu *v, uint32_t index)
+{
+	return v->vm->kernel_irqchip && (is_x2apic(index) || index == MSR_APIC_BASE ||
+					 index == MSR_TSC_ADJUST || index == MSR_TSC_DEADLINE);
 }
 
 /* ---- memory types ---- */
@@ -399,6 +412,8 @@ int msr_read(struct vcpu *v, uint32_t index, uint64_t *val)
 {
 	const struct msr *m;
 
+	if (of_kernel_lapic(v, index))
+		return vcpu_gp(v, 0);
 	if (is_x2apic(index))
 		return v->vm->machine && !machine_x2apic_read(v->vm, v, index, val) ? EMU_OK
 										    : vcpu_gp(v, 0);
@@ -413,6 +428,8 @@ int msr_write(struct vcpu *v, uint32_t index, uint64_t val)
 {
 	const struct msr *m;
 
+	if (of_kernel_lapic(v, index))
+		return vcpu_gp(v, 0);
 	if (is_x2apic(index))
 		return v->vm->machine && !machine_x2apic_write(v->vm, v, index, val)
 			       ? EMU_OK

@@ -110,6 +110,13 @@ static void drop_quirks(struct kvm_vm *k)
 		(void)enable(k, KVM_CAP_DISABLE_QUIRKS2, (uint64_t)(known & unwanted));
 }
 
+/* CPUID offers no performance counters (leaf 0xa; AMD's four have no bit): neither shall KVM. */
+static void drop_counters(struct kvm_vm *k)
+{
+	if (ioctl(k->fd, KVM_CHECK_EXTENSION, KVM_CAP_PMU_CAPABILITY) & KVM_PMU_CAP_DISABLE)
+		(void)enable(k, KVM_CAP_PMU_CAPABILITY, KVM_PMU_CAP_DISABLE);
+}
+
 /*
  * The shared memory of an assigned device, mapped for KVM alone: whoever shares the file may shrink
  * it, so this program does not touch it (region.h).
@@ -149,6 +156,7 @@ static int make_vm(struct kvm_vm *k)
 	if (res < 0)
 		return res;
 	drop_quirks(k);
+	drop_counters(k);
 	k->sync_regs = ioctl(k->fd, KVM_CHECK_EXTENSION, KVM_CAP_SYNC_REGS) & KVM_SYNC_X86_REGS;
 	res = route_msrs(k);
 	if (!res && k->vm->kernel_irqchip)
