@@ -71,6 +71,25 @@ Test(kvm, registers_come_back)
 	cg_free(&g);
 }
 
+GUEST(kvm_quiet, "mov $0x1234,%esi\n" DONE);
+
+/* No IDT: an NMI that comes would be the end. */
+Test(kvm, an_nmi_that_waits_does_not_outlive_a_reset)
+{
+	const struct event nmi = { .vector = VEC_NMI };
+	static struct cg g;
+
+	if (!kg_load(&g, kvm_quiet, kvm_quiet_end))
+		return;
+	cr_assert_eq(kvm_engine.takes(g.v.engine) & ENGINE_TAKES_NMI, ENGINE_TAKES_NMI);
+	cr_assert_eq(kvm_engine.inject(g.v.engine, &nmi), 0, "%s", g.vm.death);
+	kvm_engine.load(g.v.engine);
+	vcpu_run(&g.v);
+	cr_expect_eq(atomic_load(&g.vm.end), VM_EXITED, "%s", g.vm.death);
+	cr_expect_eq(REG(&g, ESI), 0x1234);
+	cg_free(&g);
+}
+
 /* A device: reads give the offset in each byte, writes are remembered. */
 struct pad {
 	uint64_t off[16];

@@ -189,9 +189,14 @@ static void engine_kick(struct engine *engine)
 		syscall(SYS_tgkill, getpid(), tid, KICK_SIGNAL);
 }
 
-static void engine_load(struct engine *e)
+static void engine_load(struct engine *engine)
 {
-	kvm_of(e)->dirty = true;
+	struct kvm_engine *e = kvm_of(engine);
+
+	/* Again, before the guest has run: an INIT came after an instruction that we emulated. */
+	if (e->dirty)
+		e->keep_events = false;
+	e->dirty = true;
 }
 
 static int engine_save(struct engine *engine)

@@ -162,11 +162,12 @@ int kvm_state_load(struct kvm_engine *e)
 		res = load_debug(e);
 	if (!res)
 		res = set_msrs(e, msrs, sizeof(msrs) / sizeof(msrs[0]));
-	/* After a reset nothing of what went before is pending. */
+	/* After a reset nothing of what went before is pending; else an NMI stays as KVM has it. */
 	if (e->keep_events)
 		ev = e->events;
+	ev.flags = KVM_VCPUEVENT_VALID_SHADOW |
+		   (e->keep_events ? 0 : KVM_VCPUEVENT_VALID_NMI_PENDING);
 	e->keep_events = false;
-	ev.flags = KVM_VCPUEVENT_VALID_SHADOW;
 	ev.nmi.masked = sh->nmi_blocked;
 	ev.interrupt.shadow = (sh->sti_shadow ? KVM_X86_SHADOW_INT_STI : 0) |
 			      (sh->movss_shadow ? KVM_X86_SHADOW_INT_MOV_SS : 0);
