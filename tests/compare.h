@@ -41,7 +41,8 @@ void compare_runs(const struct compare_run *ours, const struct compare_run *thei
 		  const char *expected, unsigned at_least);
 
 /*
- * The same for a machine @who that QEMU's CPU carries: a case may also have the result that the file
+ * The same for a machine @who that QEMU's CPU carries: a case may also have the result that the
+ * file
  * @known has for QEMU.  In @expected, which has the same format, are those with a third one ("q"),
  * which must be so.
  */
