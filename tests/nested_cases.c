@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * guest/conform and guest/apic on the engine `kvm`, on kvm_amd in a machine with AMD's SVM that
- * QEMU emulates: line by line as on the world engine, or as QEMU's CPU does it without Ringside, or
- * as tests/nested/kvm-amd.expected-differences says, with the reason.
+ * guest/conform and guest/apic on the engine `kvm`, on kvm_amd and kvm_intel in machines with SVM
+ * and VT-x that QEMU and Bochs emulate: line by line as on the world engine, or as QEMU's CPU does
+ * it without Ringside, or as tests/nested/kvm-*.expected-differences say, with the reason.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -11,9 +11,7 @@
 #include "tests/compare.h"
 #include "tests/nested.h"
 
-#define EXPECTED "tests/nested/kvm-amd.expected-differences"
-
-TestSuite(nested_cases, .timeout = 500);
+TestSuite(nested_cases, .timeout = 1000);
 
 /* As in tests/nested/jobs/cases.sh. */
 static const char *const conform[] = {
@@ -52,24 +50,40 @@ static void both(const struct nested *n, const char *image, const char *list)
 	compare_run(&world, "world", image);
 }
 
-static void compare_image(const struct nested *n, const char *image, const char *const *lists,
-			  size_t count, const char *known, const char *expected, unsigned at_least)
+static void compare_image(const struct nested *n, const char *module, const char *image,
+			  const char *const *lists, size_t count, const char *expected,
+			  unsigned at_least)
 {
+	char known[64];
+
 	memset(&kvm, 0, sizeof(kvm));
 	memset(&world, 0, sizeof(world));
 	for (size_t i = 0; i < count; i++)
 		both(n, image, lists[i]);
-	compare_third(&world, &kvm, "kvm_amd", known, expected, at_least);
+	snprintf(known, sizeof(known), "tests/%s.expected-differences", image);
+	compare_third(&world, &kvm, module, known, expected, at_least);
+}
+
+static void compare_all(const char *cpu, unsigned seconds)
+{
+	char module[16], expected[64];
+	struct nested n;
+
+	snprintf(module, sizeof(module), "kvm_%s", cpu);
+	snprintf(expected, sizeof(expected), "tests/nested/kvm-%s.expected-differences", cpu);
+	nested_run(&n, cpu, "cases", seconds);
+	compare_image(&n, module, "conform", conform, sizeof(conform) / sizeof(conform[0]),
+		      expected, 3600);
+	compare_image(&n, module, "apic", apic, sizeof(apic) / sizeof(apic[0]), "/dev/null", 840);
+	nested_free(&n);
 }
 
 Test(nested_cases, results_are_ours_or_explained_on_kvm_amd)
 {
-	struct nested n;
+	compare_all("amd", 500);
+}
 
-	nested_run(&n, "amd", "cases", 400);
-	compare_image(&n, "conform", conform, sizeof(conform) / sizeof(conform[0]),
-		      "tests/conform.expected-differences", EXPECTED, 3600);
-	compare_image(&n, "apic", apic, sizeof(apic) / sizeof(apic[0]),
-		      "tests/apic.expected-differences", "/dev/null", 840);
-	nested_free(&n);
+Test(nested_cases, results_are_ours_or_explained_on_kvm_intel)
+{
+	compare_all("intel", 900);
 }
