@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/comparison/page.h"
+
 #define FILES_MAX  64
 #define CONFIG_MAX 16
 #define SHARE_MIN  0.02 /* of all exits: what is less has no row */
@@ -23,39 +25,6 @@ struct workload {
 	char about[TEXT_MAX]; /* "": nothing is known */
 	struct json_object *o;
 };
-
-/* ---- short ways into JSON ---- */
-
-static struct json_object *get(struct json_object *o, const char *key)
-{
-	return json_object_is_type(o, json_type_object) ? json_object_object_get(o, key) : NULL;
-}
-
-static const char *str(struct json_object *o, const char *key)
-{
-	struct json_object *v = get(o, key);
-
-	return v ? json_object_get_string(v) : "";
-}
-
-static uint64_t num(struct json_object *o, const char *key)
-{
-	struct json_object *v = get(o, key);
-
-	return v ? json_object_get_uint64(v) : 0;
-}
-
-static bool is_true(struct json_object *o, const char *key)
-{
-	struct json_object *v = get(o, key);
-
-	return v && json_object_get_boolean(v);
-}
-
-static size_t length(struct json_object *o)
-{
-	return json_object_is_type(o, json_type_array) ? json_object_array_length(o) : 0;
-}
 
 static struct json_object *engine(const struct workload *w, const char *name)
 {
@@ -126,19 +95,6 @@ static bool same_machine(const struct workload *a, const struct workload *b)
 
 /* ---- cells ---- */
 
-/* 1234567 as 1,234,567 */
-static void put_grouped(uint64_t n)
-{
-	char digits[24];
-	int len = snprintf(digits, sizeof(digits), "%" PRIu64, n);
-
-	for (int i = 0; i < len; i++) {
-		if (i && (len - i) % 3 == 0)
-			putchar(',');
-		putchar(digits[i]);
-	}
-}
-
 static void put_stat(struct json_object *stat)
 {
 	printf(" | ");
@@ -178,16 +134,6 @@ static void put_ranges(const struct workload *w, struct json_object *ranges)
 
 	for (size_t i = 0; i < length(configs); i++)
 		put_range(get(ranges, str(json_object_array_get_idx(configs, i), "name")));
-}
-
-/* The guest's text and others' sentences: nothing in them is Markdown. */
-static void put_text(const char *s)
-{
-	for (; *s; s++) {
-		if (strchr("\\`*[]<>|", *s))
-			putchar('\\');
-		putchar(*s == '\n' ? ' ' : *s);
-	}
 }
 
 static void put_head(const struct workload *w, const char *first)

@@ -24,10 +24,11 @@ $(WORKLOAD_ELF): $(O)/guest/workload-%.elf: $(O)/guest/workloads/%.o $(WORKLOAD_
 # ---- make compare: each of them, and minios, on both engines; docs/comparison.md ----
 
 COMPARISON    := $(O)/bench/comparison/report
-guests: $(COMPARISON) # tests/comparison.c runs it
-$(COMPARISON): $(O)/bench/comparison/report.o
+HARDWARE      := $(O)/bench/comparison/hardware
+guests: $(COMPARISON) $(HARDWARE) # tests/comparison.c runs them
+$(COMPARISON) $(HARDWARE): %: %.o
 	$(CC) $(ALLFLAGS) $(LDFLAGS) -o $@ $< -ljson-c
--include $(O)/bench/comparison/report.d
+-include $(COMPARISON).d $(HARDWARE).d
 
 # Operations: as many as an interpreter of 32-bit guests (kvm_pvm) does in about a second.
 COMPARE_N     := 10000
@@ -58,3 +59,19 @@ compare-minios: $(COMPARISON)
 	echo 'The teaching kernel boots and runs a script.' >$(COMPARE_DIR)/minios.about
 	$(call compare_run,minios,$(MINIOS),--module $(MINIOS_AR) \
 	  -append 'script=hello a b;primes 1000;forktest;lazy')
+
+# ---- make compare-hardware: the same on machines with SVM and VT-x; docs/comparison-hardware.md ----
+
+HARDWARE_DIR  := $(O)/compare-hardware
+
+.PHONY: compare-hardware compare-amd compare-intel
+compare-hardware: test-deps ## model against CPUs with SVM and VT-x, emulated; writes docs/comparison-hardware.md
+	@$(MAKE) --no-print-directory nested-ready $(HARDWARE)
+	@$(MAKE) --no-print-directory -j2 compare-amd compare-intel
+	$(HARDWARE) $$(ls $(HARDWARE_DIR)/*/*.json | sort -t/ -k3,3r -k4) >docs/comparison-hardware.md.new
+	mv docs/comparison-hardware.md.new docs/comparison-hardware.md
+compare-amd compare-intel: compare-%:
+	tests/nested/boot -c $* -s 1500 $(NESTED_BASE) $(NESTED_LINUX) tests/nested/jobs/compare.sh $(HARDWARE_DIR)/$*
+	cd $(HARDWARE_DIR)/$* && rm -f *.json && for f in *.out; do \
+	  [ "$$(cat $${f%.out}.status)" = 0 ] || { echo "compare-$*: $$f:" >&2; cat "$$f" >&2; exit 1; }; \
+	  mv "$$f" "$${f%.out}.json"; done
