@@ -17,7 +17,7 @@ WARN     := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wer
 CFLAGS   ?= -O2 -g
 CPPFLAGS += -I. -I$(O)/gen -D_GNU_SOURCE -DRINGSIDE_VERSION='"$(VERSION)"'
 ALLFLAGS  = -std=c11 $(CFLAGS) $(WARN) -fno-common -pthread $(SANFLAGS)
-LDLIBS   := -lcapstone -lelf -ljson-c -lconfig -lncursesw -pthread
+LDLIBS   := -lcapstone -lelf -ljson-c -lconfig -lncursesw -ltraceevent -pthread
 ifdef SAN
 SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 endif

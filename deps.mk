@@ -9,7 +9,8 @@ DEPS := \
   libelf-dev         /usr/include/libelf.h \
   libjson-c-dev      /usr/include/json-c/json.h \
   libconfig-dev      /usr/include/libconfig.h \
-  libncurses-dev     /usr/include/ncurses.h
+  libncurses-dev     /usr/include/ncurses.h \
+  libtraceevent-dev  /usr/include/traceevent/event-parse.h
 
 # What the tests need besides.
 TEST_DEPS := \

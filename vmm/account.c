@@ -90,7 +90,7 @@ void account_free(struct account *a)
 		return;
 	for (size_t i = 0; i < CAUSE_COUNT; i++)
 		free(a->tally[i].hist);
-	account_sites_free(&a->sites);
+	sites_free(&a->sites);
 	model_counts_free(a->model);
 	free(a);
 }
@@ -231,7 +231,7 @@ int account_merge(struct account *to, const struct account *from)
 {
 	int err = account_merge_counts(to, from);
 
-	account_sites_merge(&to->sites, &from->sites);
+	sites_merge(&to->sites, &from->sites);
 	if (to->model && from->model)
 		model_counts_add(to->model, from->model);
 	return err;

@@ -5,6 +5,7 @@
 
 #include "vmm/account.h"
 #include "vmm/hist.h"
+#include "vmm/sites.h"
 
 enum account_cost { COST_HANDOFF, COST_HANDLING, COSTS };
 
@@ -20,20 +21,6 @@ struct tally {
 
 struct account_times {
 	uint64_t guest_ns, handoff_ns, handling_ns, blocked_ns, ready_ns;
-};
-
-/* Exits of one cause at one place. */
-struct site {
-	uint32_t eip;
-	uint16_t cause;
-	uint64_t count; /* 0: the slot is free */
-};
-
-/* A hash table with linear probing. */
-struct sites {
-	struct site *slot;
-	size_t room, used;
-	uint64_t lost; /* exits for whose place there was no room */
 };
 
 struct account {
@@ -57,8 +44,6 @@ int account_merge_counts(struct account *to, const struct account *from);
 size_t account_sorted(const struct account *a, uint16_t out[CAUSE_COUNT]);
 
 /* account_sites.c */
-void account_sites_merge(struct sites *to, const struct sites *from);
-void account_sites_free(struct sites *s);
 /* Which vCPU had which exits, if there are several; @sum is the account of all. */
 void account_vcpus_print(const struct vm *vm, const struct account *sum, FILE *f);
 /* Counts by the names of their causes. */

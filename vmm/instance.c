@@ -114,6 +114,7 @@ static int make_vm(struct instance *in, const struct instance_io *io)
 	vm->worlds = o->worlds;
 	vm->lookahead = o->lookahead;
 	vm->kernel_irqchip = o->kernel_irqchip;
+	vm->count_hardware = o->stats != STATS_NONE;
 	vm->tsc_trap = o->tsc_trap;
 	vm->pause_trap = pause_traps(o, io->crowded);
 	vm->cpuid_mask = o->cpuid_mask;

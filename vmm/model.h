@@ -36,6 +36,8 @@ enum model_config {
 /* "vtx-ept", for programs; "VT-x, EPT", for people. */
 const char *model_config_name(enum model_config c);
 const char *model_config_title(enum model_config c);
+/* The one of that name; -1: there is none. */
+int model_config_find(const char *name);
 
 enum model_verdict {
 	MODEL_NO,    /* never an exit */
@@ -145,6 +147,8 @@ struct model_answer {
 };
 
 const struct model_answer *model_answer(enum model_event e);
+/* The one of that name; EV_NONE if there is none. */
+enum model_event model_event_find(const char *name);
 
 /* What the world engine cannot see, and so nobody counted. */
 struct model_unseen {

@@ -10,6 +10,8 @@
  */
 #include "vmm/model.h"
 
+#include <string.h>
+
 #include "decoder/sensitive.h"
 
 #define NO    MODEL_NO
@@ -427,6 +429,14 @@ const struct model_answer *model_answer(enum model_event e)
 	return &answers[(unsigned)e < EV_COUNT ? e : EV_NONE];
 }
 
+enum model_event model_event_find(const char *name)
+{
+	for (unsigned e = 0; e < EV_COUNT; e++)
+		if (!strcmp(answers[e].name, name))
+			return e;
+	return EV_NONE;
+}
+
 const struct model_unseen *model_unseen(size_t *count)
 {
 	static const struct model_unseen unseen[] = {
@@ -483,6 +493,14 @@ const char *model_config_title(enum model_config c)
 	};
 
 	return (unsigned)c < MODEL_CONFIGS ? titles[c] : "?";
+}
+
+int model_config_find(const char *name)
+{
+	for (unsigned c = 0; c < MODEL_CONFIGS; c++)
+		if (!strcmp(model_config_name(c), name))
+			return (int)c;
+	return -1;
 }
 
 const char *model_verdict_name(enum model_verdict v)

@@ -71,13 +71,14 @@ struct vm {
 	struct kvm_vm *kvm;  /* of the kvm engine; NULL before its first vCPU */
 	bool kernel_irqchip; /* --irqchip=kernel: PIC, IOAPIC, local APICs and 8254 are KVM's */
 	int handoff; /* --handoff: 0 the engine decides, 1 always share a CPU, 2 always spin */
-	bool dead_quietly; /* tests: no report on stderr */
-	_Atomic bool stop; /* the vCPUs return from vcpu_run() soon */
-	_Atomic int end;   /* enum vm_end */
-	int status;        /* exit status of the guest */
-	bool tsc_trap;     /* --tsc=trap: rdtsc is emulated from the first on */
-	bool pause_trap;   /* --pause: the scanner patches PAUSE; set before the first run */
-	bool lookahead;    /* --lookahead: emulate runs of sensitive instructions on one trap */
+	bool dead_quietly;   /* tests: no report on stderr */
+	_Atomic bool stop;   /* the vCPUs return from vcpu_run() soon */
+	_Atomic int end;     /* enum vm_end */
+	int status;          /* exit status of the guest */
+	bool tsc_trap;       /* --tsc=trap: rdtsc is emulated from the first on */
+	bool pause_trap;     /* --pause: the scanner patches PAUSE; set before the first run */
+	bool count_hardware; /* engine kvm: count the exits of hardware, which costs time */
+	bool lookahead;      /* --lookahead: emulate runs of sensitive instructions on one trap */
 	_Atomic unsigned death_vcpu;  /* 1 + whose doing it was, for the report; 0: nobody's */
 	char death[512];              /* one sentence, for VM_KILLED and VM_HOST_FAIL */
 	struct cpuid_mask cpuid_mask; /* --cpuid: features the guest is not offered */

@@ -7,10 +7,11 @@
  *   count.c    the guest's instructions, where the CPU counts them
  *   report.c   from the accounts of the runs to one JSON object, the report
  *   rows.c     its rows, cause by cause
- *   agree.c    the model against the measurement
+ *   agree.c    the model against the measurement, for what reaches this program
+ *   hardware.c and for exits of the hardware, where KVM tells them
  *   facts.c    the machine that it was measured on
  *   text.c     the report in the terminal; words in why.c
- *   html.c     the report as a page; charts in chart.c
+ *   html.c     the report as a page; charts in chart.c, exits of hardware in html_hardware.c
  *
  * The text and the page are made from the JSON object alone, so all three say the same.
  */
@@ -117,6 +118,12 @@ struct json_object *compare_account(const struct compare_engine *e);
 
 /* Expected and measured exits to user space: a list. */
 struct json_object *compare_agreement(const struct compare *c);
+/*
+ * Exits of the hardware, cause by cause: modelled in the configuration that KVM's is, and measured.
+ */
+struct json_object *compare_hardware(const struct compare *c);
+/* Its part of the page. */
+void compare_put_hardware(struct json_object *report, FILE *f);
 /* Is it of a KVM that interprets (kvm_pvm)? */
 bool compare_is_software(struct json_object *account);
 

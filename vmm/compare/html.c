@@ -389,6 +389,7 @@ void compare_print_html(struct json_object *report, FILE *f)
 	compare_print_charts(report, f);
 	put_table(report, f);
 	put_agreement(report, f);
+	compare_put_hardware(report, f);
 	put_counters(report, f);
 	put_unseen(report, f);
 	put_json(report, f);

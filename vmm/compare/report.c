@@ -194,6 +194,7 @@ struct json_object *compare_report(const struct compare *c)
 	json_object_object_add(o, "rows", compare_rows(c));
 	json_object_object_add(o, "total", json_object_get(js(model, "total")));
 	json_object_object_add(o, "agreement", compare_agreement(c));
+	json_object_object_add(o, "hardware", compare_hardware(c));
 	json_object_object_add(o, "rate", rate_json(c));
 	json_object_object_add(o, "console", console_json(c));
 	json_object_object_add(o, "unseen", json_object_get(js(model, "unseen")));

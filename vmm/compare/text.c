@@ -177,6 +177,88 @@ static void print_agreement(struct json_object *report, FILE *f)
 	}
 }
 
+/* "npf 4105, hlt 3" */
+static void counts_text(struct json_object *counts, char *buf, size_t size)
+{
+	size_t used = 0;
+
+	*buf = '\0';
+	if (!counts)
+		return;
+	json_object_object_foreach(counts, name, n)
+	{
+		if (used < size)
+			used += (size_t)snprintf(buf + used, size - used, "%s%s %" PRIu64,
+						 used ? ", " : "", name, json_object_get_uint64(n));
+	}
+}
+
+static void hardware_row(struct table *t, struct json_object *o)
+{
+	struct json_object *yes = js(o, "agree");
+	char buf[CELL];
+
+	table_row(t);
+	table_set(t, 0, js_str(o, "cause"));
+	table_set(t, 1, range_text(js(o, "model"), buf));
+	table_set(t, 2, stat_text(js(o, "measured"), buf));
+	table_set(t, 3, !yes ? "-" : json_object_get_boolean(yes) ? "yes" : "no");
+	counts_text(js(o, "reasons"), buf, sizeof(buf));
+	table_set(t, 4, buf);
+}
+
+static const char *config_title(struct json_object *report, const char *name)
+{
+	struct json_object *configs = js(report, "configs");
+
+	for (size_t i = 0; i < js_len(configs); i++) {
+		struct json_object *c = json_object_array_get_idx(configs, i);
+
+		if (!strcmp(js_str(c, "name"), name))
+			return js_str(c, "title");
+	}
+	return "model";
+}
+
+static void print_hardware(struct json_object *report, FILE *f)
+{
+	struct json_object *hw = js(report, "hardware"), *list = js(hw, "causes");
+	const char *module = js_str(js(js(report, "engines"), "kvm"), "module");
+	struct table t;
+	char buf[CELL];
+
+	if (js(hw, "why")) {
+		fprintf(f, "exits of the hardware were not measured: %s\n", js_str(hw, "why"));
+		return;
+	}
+	if (!table_init(&t, 5))
+		return;
+	fprintf(f, "exits of the hardware under %s, modelled and measured\n", module);
+	table_row(&t);
+	table_set(&t, 0, "cause");
+	table_set(&t, 1, config_title(report, js_str(hw, "config")));
+	table_set(&t, 2, "measured");
+	table_set(&t, 3, "agree");
+	table_set(&t, 4, "reasons");
+	for (size_t i = 0; i < js_len(list); i++)
+		hardware_row(&t, json_object_array_get_idx(list, i));
+	table_row(&t);
+	table_set(&t, 0, "total");
+	table_set(&t, 2, stat_text(js(hw, "exits"), buf));
+	table_end(&t, f);
+	if (js(hw, "config_why"))
+		fprintf(f, "    %s\n", js_str(hw, "config_why"));
+	if (js_num(js(hw, "lost"), "max"))
+		fprintf(f, "    up to %" PRIu64 " exits of a run were lost, and are in no row\n",
+			js_num(js(hw, "lost"), "max"));
+	for (size_t i = 0; i < js_len(list); i++) {
+		struct json_object *o = json_object_array_get_idx(list, i);
+
+		if (js(o, "agree") && !js_true(o, "agree"))
+			fprintf(f, "    %s: %s\n", js_str(o, "cause"), js_str(o, "rule"));
+	}
+}
+
 static void print_times(struct json_object *report, FILE *f)
 {
 	static const char *const keys[] = { "guest", "handoff", "handling", "blocked" };
@@ -330,6 +412,7 @@ void compare_print_text(struct json_object *report, FILE *f)
 	print_spread(report, f);
 	compare_print_reasons(report, f);
 	print_agreement(report, f);
+	print_hardware(report, f);
 	print_times(report, f);
 	print_counters(report, f);
 	print_unseen(report, f);

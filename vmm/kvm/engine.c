@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "vmm/kvm/priv.h"
+#include "vmm/kvm/trace.h"
 #include "vmm/mem.h"
 #include "vmm/tsc.h"
 #include "vmm/vcpu.h"
@@ -145,6 +146,7 @@ static int engine_run(struct engine *engine, unsigned flags, struct exit *x)
 {
 	struct kvm_engine *e = kvm_of(engine);
 	int res = prepare(e), error = 0;
+	struct kvm_hw_thread *counting;
 	uint64_t t0, ns;
 
 	(void)flags; /* a step is for engines that emulate */
@@ -159,12 +161,14 @@ static int engine_run(struct engine *engine, unsigned flags, struct exit *x)
 		atomic_store(&e->running, 0);
 		return 0;
 	}
+	counting = kvm_hw_begin(e->kvm->hw, e->v->id);
 	t0 = tsc_read();
 	if (ioctl(e->fd, KVM_RUN, 0) < 0)
 		error = errno;
 	ns = tsc_to_ns(tsc_read() - t0);
 	x->guest_ns = ns < UINT32_MAX ? (uint32_t)ns : UINT32_MAX;
 	atomic_store(&e->running, 0);
+	kvm_hw_end(e->kvm->hw, counting);
 	e->incomplete = false;
 	if (error && error != EINTR && error != EAGAIN)
 		return vm_host_fail(e->v->vm, "KVM (%s) does not run the guest: %s%s",

@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "vmm/model.h"
 #include "vmm/types.h"
 
 #define KVM_PATH    "/dev/kvm"
@@ -36,6 +37,13 @@ int kvm_open(const char *path, char *err, size_t size);
 const char *kvm_module(const char *modules, char *err, size_t size);
 
 /*
+ * Which configuration of the model is @module's, by its parameters in the directory @modules?
+ * Returns an enum model_config, or -1 with a sentence in @why.
+ */
+int kvm_model_config(const char *modules, const char *module, bool kernel_irqchip, char *why,
+		     size_t size);
+
+/*
  * What a user must know of the KVM that @vm runs on, one sentence; NULL: nothing.
  */
 const char *kvm_caveat(const struct vm *vm);
@@ -47,8 +55,8 @@ void kvm_vm_free(struct vm *vm);
 void kvm_isa_line(struct vm *vm, unsigned irq, bool level);
 
 /*
- * What KVM counted between the creation of the vCPUs and their end: "module", "irqchip", "stats"
- * (sums) and "vcpus".  NULL if the VM has not run on KVM.
+ * What KVM counted between the creation of the vCPUs and their end: "module", "irqchip", "config",
+ * "stats" (sums), "vcpus" and "hardware".  NULL if the VM has not run on KVM.
  */
 struct json_object *kvm_json(const struct vm *vm);
 void kvm_print(const struct vm *vm, FILE *f);

@@ -11,6 +11,7 @@
 #include "vmm/kvm/kvm.h"
 #include "vmm/vm.h"
 
+struct kvm_hw;
 struct kvm_stats;
 
 struct kvm_vm {
@@ -26,6 +27,7 @@ struct kvm_vm {
 	int vcpu_fd[VM_VCPUS_MAX];
 	struct kvm_stats *stats; /* of the VM; NULL: this kernel has none */
 	struct kvm_stats *vcpu_stats[VM_VCPUS_MAX];
+	struct kvm_hw *hw; /* trace.h; NULL: nobody asked for exits of the hardware */
 };
 
 struct kvm_engine {

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "vmm/kvm/priv.h"
+#include "vmm/kvm/trace.h"
 
 #define STATS_MAX  1024u /* descriptors; KVM has some 50 */
 #define NAME_MAX_  256u
@@ -190,6 +191,27 @@ static const char *irqchip_name(const struct vm *vm)
 	return vm->kernel_irqchip ? "kernel" : "user";
 }
 
+static void add_str(struct json_object *o, const char *key, const char *s)
+{
+	json_object_object_add(o, key, s ? json_object_new_string(s) : NULL);
+}
+
+static void add_config(struct json_object *o, const struct vm *vm)
+{
+	char why[160];
+	int config = kvm_model_config(KVM_MODULES, vm->kvm->module, vm->kernel_irqchip, why,
+				      sizeof(why));
+
+	add_str(o, "config", config < 0 ? NULL : model_config_name((enum model_config)config));
+	add_str(o, "config_why", config < 0 ? why : NULL);
+}
+
+static void add_hardware(struct json_object *o, struct kvm_hw *hw)
+{
+	json_object_object_add(o, "hardware", hw ? kvm_hw_json(hw) : NULL);
+	add_str(o, "hardware_why", hw ? kvm_hw_why(hw) : "nobody asked for them before the run");
+}
+
 struct json_object *kvm_json(const struct vm *vm)
 {
 	struct json_object *o, *list;
@@ -210,21 +232,16 @@ struct json_object *kvm_json(const struct vm *vm)
 		json_object_array_add(list, v);
 	}
 	json_object_object_add(o, "vcpus", list);
+	add_config(o, vm);
+	add_hardware(o, vm->kvm->hw);
 	return o;
 }
 
-void kvm_print(const struct vm *vm, FILE *f)
+static void print_sums(const struct kvm_vm *k, FILE *f)
 {
-	struct json_object *all;
+	struct json_object *all = sums(k);
 	int column = 0;
 
-	if (!vm->kvm)
-		return;
-	fprintf(f, "kvm: module %s, interrupt controllers of the %s\n", vm->kvm->module,
-		vm->kernel_irqchip ? "kernel" : "user process");
-	if (kvm_caveat(vm))
-		fprintf(f, "  %s\n", kvm_caveat(vm));
-	all = sums(vm->kvm);
 	if (!all) {
 		fputs("  this kernel has no counters of KVM to read (Linux 5.14 has)\n", f);
 		return;
@@ -247,4 +264,17 @@ void kvm_print(const struct vm *vm, FILE *f)
 	if (column)
 		fputc('\n', f);
 	json_object_put(all);
+}
+
+void kvm_print(const struct vm *vm, FILE *f)
+{
+	if (!vm->kvm)
+		return;
+	fprintf(f, "kvm: module %s, interrupt controllers of the %s\n", vm->kvm->module,
+		vm->kernel_irqchip ? "kernel" : "user process");
+	if (kvm_caveat(vm))
+		fprintf(f, "  %s\n", kvm_caveat(vm));
+	print_sums(vm->kvm, f);
+	if (vm->kvm->hw)
+		kvm_hw_print(vm->kvm->hw, f);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "vmm/kvm/priv.h"
+#include "vmm/kvm/trace.h"
 
 /*
  * Three pages for a TSS and one for page tables, which KVM on Intel needs to run real mode where
@@ -204,6 +205,11 @@ static int make_all(struct kvm_vm *k)
 	fd = ioctl(k->fd, KVM_GET_STATS_FD, 0);
 	if (fd >= 0)
 		k->stats = kvm_stats_open(fd);
+	if (k->vm->count_hardware) {
+		k->hw = kvm_hw_new(k, NULL);
+		if (!k->hw)
+			return vm_host_fail(k->vm, "out of memory for counting exits");
+	}
 	return 0;
 }
 
@@ -244,6 +250,7 @@ void kvm_vm_free(struct vm *vm)
 
 	if (!k)
 		return;
+	kvm_hw_free(k->hw);
 	for (unsigned i = 0; i < VM_VCPUS_MAX; i++) {
 		kvm_stats_free(k->vcpu_stats[i]);
 		if (k->vcpu_fd[i] >= 0)
