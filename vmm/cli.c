@@ -115,6 +115,7 @@ static const char run_doc[] = "Boot IMAGE, a Multiboot 1 ELF32 kernel, with its 
 
 struct parse {
 	struct run_options *o;
+	bool both; /* engines: what only one of them has is for that one */
 	char *err;
 	size_t err_size;
 };
@@ -321,7 +322,7 @@ static int check_engine(struct parse *p)
 				 : o->handoff              ? "--handoff"
 							   : NULL;
 
-	if (o->kernel_irqchip && o->engine != &kvm_engine)
+	if (o->kernel_irqchip && !p->both && o->engine != &kvm_engine)
 		return refuse(p, "--irqchip kernel is KVM's: it needs --engine kvm");
 	if (world_only && o->engine != &world_engine)
 		return refuse(p, "%s is of the world engine: it has no meaning with --engine %s",
@@ -414,9 +415,10 @@ static const struct argp run_argp = {
 	.options = run_option_table, .parser = parse_option, .args_doc = "IMAGE", .doc = run_doc
 };
 
-int cli_parse_run(int argc, char **argv, struct run_options *o, char *err, size_t err_size)
+static int parse_run(int argc, char **argv, struct run_options *o, bool both, char *err,
+		     size_t err_size)
 {
-	struct parse p = { .o = o, .err = err, .err_size = err_size };
+	struct parse p = { .o = o, .both = both, .err = err, .err_size = err_size };
 
 	*o = (struct run_options){ .ram_len = RAM_DEFAULT, .engine = &world_engine, .vcpus = 1 };
 	*err = '\0';
@@ -432,6 +434,16 @@ int cli_parse_run(int argc, char **argv, struct run_options *o, char *err, size_
 	if (o->stats_file && o->stats == STATS_NONE)
 		o->stats = STATS_TEXT;
 	return 0;
+}
+
+int cli_parse_run(int argc, char **argv, struct run_options *o, char *err, size_t err_size)
+{
+	return parse_run(argc, argv, o, false, err, err_size);
+}
+
+int cli_parse_both(int argc, char **argv, struct run_options *o, char *err, size_t err_size)
+{
+	return parse_run(argc, argv, o, true, err, err_size);
 }
 
 void run_options_free(struct run_options *o)

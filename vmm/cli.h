@@ -71,6 +71,8 @@ int cli_parse_seconds(const char *text, uint64_t *ns);
  * Returns 0, or -EINVAL with one sentence in @err.
  */
 int cli_parse_run(int argc, char **argv, struct run_options *o, char *err, size_t err_size);
+/* The same for a run of each engine; o->engine is to be set. */
+int cli_parse_both(int argc, char **argv, struct run_options *o, char *err, size_t err_size);
 void run_options_free(struct run_options *o);
 
 void cli_help(FILE *f);

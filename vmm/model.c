@@ -94,10 +94,20 @@ static struct model_range apply(const struct model *m, enum model_verdict v, uin
 	}
 }
 
+/* Of all that share a first time, only one has it: of the accesses to debug registers, say. */
+static bool had_first(const struct model *m, enum model_event event)
+{
+	for (size_t i = 0; i < m->rows; i++)
+		if (m->row[i].event == event)
+			return true;
+	return false;
+}
+
 /* A table of one row for each event and cause would be mostly empty, so rows come as needed. */
 static int add_row(struct model *m, unsigned cause, enum model_event event, uint64_t count)
 {
 	const struct model_answer *a = model_answer(event);
+	bool first = !had_first(m, event);
 	struct model_row *row;
 
 	if (m->rows % 16 == 0) {
@@ -112,6 +122,8 @@ static int add_row(struct model *m, unsigned cause, enum model_event event, uint
 		struct model_range *sum = &m->total[c];
 		struct model_range r = apply(m, a->verdict[c], count);
 
+		if (a->verdict[c] == MODEL_FIRST && !first)
+			r.min = 0;
 		row->exits[c] = r;
 		sum->min += r.min;
 		if (sum->max != MODEL_UNKNOWN)

@@ -43,7 +43,7 @@ enum model_verdict {
 	MODEL_NO,    /* never an exit */
 	MODEL_YES,   /* each is one */
 	MODEL_MAYBE, /* between none and all: on what it depends, the phrase says */
-	MODEL_FIRST, /* at least one of them, at most all */
+	MODEL_FIRST, /* at least one of the event, whatever its causes; at most all */
 	MODEL_PAGES, /* not by count: by distinct pages of RAM, see model_compute() */
 	MODEL_OPEN,  /* at least as MODEL_PAGES; how many more, no run of the world engine shows */
 };
@@ -62,6 +62,7 @@ enum model_event {
 	EV_CPUID,
 	EV_HLT,
 	EV_IO,
+	EV_IO_ELEMENTS, /* of rep ins and rep outs; no exits of the world engine */
 	EV_CR0_READ,
 	EV_CR0_READ_UNCACHED,
 	EV_CR0_TS,
@@ -74,7 +75,8 @@ enum model_event {
 	EV_CR4_GUEST,
 	EV_CR4_PGE,
 	EV_CR4_OWNED,
-	EV_CR_FAULT,
+	EV_CR0_FAULT,
+	EV_CR4_FAULT,
 	EV_DR,
 	EV_CACHE,
 	EV_INVLPG,
@@ -172,6 +174,8 @@ uint64_t model_count(const struct model_counts *m, unsigned cause, enum model_ev
 enum model_event model_event_of(unsigned cause, enum model_event noted);
 /* @in is about to be emulated; registers and shadow are as before it. */
 void model_insn(struct vcpu *v, const struct insn *in);
+/* A string instruction with a REP prefix moved @n elements from or to a port. */
+void model_elements(struct vcpu *v, unsigned n);
 /* It ended in v->fault. */
 void model_fault(struct vcpu *v, const struct insn *in);
 /* @v accesses its local APIC's register @off, in memory or as an MSR.  Before it takes effect. */

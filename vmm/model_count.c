@@ -246,6 +246,14 @@ void model_insn(struct vcpu *v, const struct insn *in)
 		m->event = in->sens ? instruction(v, in) : EV_NONE;
 }
 
+void model_elements(struct vcpu *v, unsigned n)
+{
+	struct model_counts *m = counts_of(v);
+
+	if (m)
+		m->n[NO_EXIT][EV_IO_ELEMENTS] += n;
+}
+
 static enum model_event exception(uint8_t vector)
 {
 	switch (vector) {
@@ -279,8 +287,10 @@ void model_fault(struct vcpu *v, const struct insn *in)
 	case HWC_SVM: return; /* the class has its answer: the guest's #UD is our way to say it */
 	case HWC_CR0_WRITE:
 	case HWC_CR4_WRITE:
-		m->event = at_cpl0 && in->op == OP_MOV_TO_CR ? EV_CR_FAULT
-							     : exception(v->fault.vector);
+		if (!at_cpl0 || in->op != OP_MOV_TO_CR)
+			m->event = exception(v->fault.vector);
+		else
+			m->event = in->sens->hw == HWC_CR0_WRITE ? EV_CR0_FAULT : EV_CR4_FAULT;
 		return;
 	case HWC_CR3:
 	case HWC_MSR:

@@ -46,6 +46,7 @@
 #define K_2ND  "KVM vmx.c, vmx_secondary_exec_control()"
 #define K_MSR  "KVM vmx.c, vmx_recalc_msr_intercepts()"
 #define K_X2   "KVM vmx.c, vmx_update_msr_bitmap_x2apic()"
+#define K_STR  "KVM emulate.c, x86_emulate_insn(); x86.c, x86_emulate_instruction()"
 #define K_CR4  "KVM vmx.c, set_cr4_guest_host_mask()"
 #define K_OWN  "KVM kvm_cache_regs.h, KVM_POSSIBLE_CR0_GUEST_BITS"
 #define K_POST "KVM vmx.c, vmx_deliver_interrupt()"
@@ -81,6 +82,14 @@ static const struct model_answer answers[EV_COUNT] = {
 		    "unconditional I/O exiting: the devices are the hypervisor's",
 		    "INTERCEPT_IOIO_PROT with every port's bit set", IFSET "; " K_EXEC,
 		    A_IO "; " S_INIT },
+	[EV_IO_ELEMENTS] = { "port I/O, elements", PERHAPS_ALL,
+			     "KVM goes back to the guest after each element of a rep outs, and "
+			     "once "
+			     "more",
+			     "KVM goes back to the guest after each element of a rep outs, and "
+			     "once "
+			     "more",
+			     K_STR, K_STR },
 	[EV_CR0_READ] = { "CR0 read", NEVER_ANY, "masked bits are answered from the read shadow",
 			  "CR0 is the guest's own: KVM clears INTERCEPT_CR0_READ", IFSET, S_CR0 },
 	[EV_CR0_READ_UNCACHED] = { "CR0 read, caches off",
@@ -142,12 +151,18 @@ static const struct model_answer answers[EV_COUNT] = {
 	[EV_CR4_OWNED] = { "CR4 write, other bits", ALWAYS_ALL,
 			   "a bit in the guest/host mask differs from the read shadow",
 			   "INTERCEPT_CR4_WRITE, whatever changes", K_CR4, S_INIT },
-	[EV_CR_FAULT] = { "CR write that is #GP",
-			  { YES, YES, YES, MAYBE, MAYBE },
-			  "the exit comes before the check of the value: KVM injects the #GP",
-			  "by the order of check and intercept",
-			  PRIO,
-			  A_INSN },
+	[EV_CR0_FAULT] = { "CR0 write that is #GP",
+			   { YES, YES, YES, MAYBE, MAYBE },
+			   "the exit comes before the check of the value: KVM injects the #GP",
+			   "by the order of check and intercept",
+			   PRIO,
+			   A_INSN },
+	[EV_CR4_FAULT] = { "CR4 write that is #GP",
+			   { YES, YES, YES, MAYBE, MAYBE },
+			   "the exit comes before the check of the value: KVM injects the #GP",
+			   "by the order of check and intercept",
+			   PRIO,
+			   A_INSN },
 	[EV_DR] = { "debug register",
 		    { FIRST, FIRST, FIRST, FIRST, FIRST },
 		    "MOV-DR exiting, off from the first access to the next exit of any kind",

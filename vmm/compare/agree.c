@@ -187,8 +187,9 @@ struct json_object *compare_agreement(const struct compare *c)
 {
 	struct json_object *list = json_object_new_array();
 
+	/* Interrupt controllers in the kernel leave little for the process. */
 	if (!compare_account(&c->engine[COMPARE_WORLD]) ||
-	    !compare_account(&c->engine[COMPARE_KVM]))
+	    !compare_account(&c->engine[COMPARE_KVM]) || c->opt->run.kernel_irqchip)
 		return list;
 	for (unsigned i = 0; i < AGREE_KINDS; i++) {
 		struct agreement a = agree_over(c, i);

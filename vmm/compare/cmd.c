@@ -150,7 +150,7 @@ static int parse_run(struct command *c)
 		argv[1 + i] = c->word[i];
 	}
 	argv[1 + c->words] = (char *)c->image;
-	if (cli_parse_run(c->words + 2, argv, &o->run, err, sizeof(err)) < 0)
+	if (cli_parse_both(c->words + 2, argv, &o->run, err, sizeof(err)) < 0)
 		return refuse(c, "%s", err);
 	return check_run(c, engine_given);
 }

@@ -88,7 +88,9 @@ static _Noreturn void child(const struct compare_options *o, const struct engine
 	opt.engine = engine;
 	opt.stats = STATS_JSON;
 	opt.stats_file = path;
-	if (engine != &world_engine) { /* what only that one knows */
+	if (engine == &world_engine) { /* what only the other knows */
+		opt.kernel_irqchip = false;
+	} else {
 		opt.lookahead = opt.tsc_trap = false;
 		opt.worlds = 0;
 		opt.handoff = 0;

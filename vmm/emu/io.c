@@ -7,6 +7,7 @@
 #include "vmm/bus.h"
 #include "vmm/emu/handlers.h"
 #include "vmm/machine.h"
+#include "vmm/model.h"
 
 uint32_t emu_port_read(struct vcpu *v, uint16_t port, unsigned width)
 {
@@ -68,6 +69,8 @@ static int ins_outs(struct vcpu *v, const struct insn *in)
 			break;
 		rep_count(v, in, &rep);
 	}
+	if (rep.on)
+		model_elements(v, rep.done);
 	return rep_end(v, in, &rep, r);
 }
 
