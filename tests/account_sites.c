@@ -30,7 +30,7 @@ static void sites_make(struct sites_vm *s)
 	s->vm.vcpus = 2;
 }
 
-static void sites_free(struct sites_vm *s)
+static void sites_unmake(struct sites_vm *s)
 {
 	for (unsigned i = 0; i < 2; i++)
 		account_free(s->v[i].account);
@@ -101,7 +101,7 @@ Test(account_sites, every_exit_belongs_to_its_symbol_and_vcpu)
 	cr_expect_not_null(strstr(text, "exits by vCPU"), "%s", text);
 	cr_expect_null(strchr(text, '\033'), "%s", text);
 	free(text);
-	sites_free(&s);
+	sites_unmake(&s);
 }
 
 /* A guest can execute anywhere: memory stays bounded, and no exit is counted twice or dropped. */
@@ -123,5 +123,5 @@ Test(account_sites, places_without_end_cost_bounded_memory)
 		found += path_num(json_object_array_get_idx(list, i), "count", NULL);
 	cr_expect_eq(found + path_num(o, "sites_lost", NULL), n);
 	json_object_put(o);
-	sites_free(&s);
+	sites_unmake(&s);
 }

@@ -686,5 +686,12 @@ Test(kvm, both_engines_fill_one_account)
 			num(get(json_object_array_get_idx(get(o, "vcpus"), 0), "causes"), "hlt"));
 		cr_expect_eq(json_object_array_length(get(kvm, "vcpus")), 1);
 	}
+	/* Each exit with its reason, or one sentence why not. */
+	if (get(kvm, "hardware")) {
+		cr_expect_null(get(kvm, "hardware_why"));
+		cr_expect_eq(num(get(kvm, "hardware"), "exits"), num(stats, "exits"));
+	} else {
+		cr_expect_gt(json_object_get_string_len(get(kvm, "hardware_why")), 10);
+	}
 	json_object_put(o);
 }
