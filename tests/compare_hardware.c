@@ -109,19 +109,19 @@ static const char *ch_agree(struct json_object *hw, const char *cause)
 													      "4",                                                   \
 													      "4") "}"
 
-#define KVM(irqchip, config, causes)                                                           \
-	"{\"module\": \"kvm_amd\", \"irqchip\": \"" irqchip "\", \"config\": " config          \
-	", \"config_why\": null, \"hardware_why\": null, \"hardware\": {\"exits\": 150, "      \
-	"\"lost\": 0, \"reasons\": [{\"reason\": \"npf\", \"code\": 1024, \"count\": 12, "     \
-	"\"causes\": {\"RAM\": 5, \"local APIC\": 7}}], \"symbols\": [], \"causes\": {" causes \
-	"}}}"
+#define KVM(irqchip, config, causes)                                                            \
+	"{\"module\": \"kvm_amd\", \"irqchip\": \"" irqchip "\", \"config\": " config           \
+	", \"config_why\": null, \"hardware_why\": null, \"hardware\": {\"exits\": 150, "       \
+	"\"lost\": 0, \"reasons\": [{\"reason\": \"npf\", \"code\": 1024, \"count\": 12, "      \
+	"\"causes\": {\"memory fault\": 5, \"local APIC\": 7}}], \"symbols\": [], \"causes\": " \
+	"{" causes "}}}"
 
 Test(compare_hardware, each_cause_is_judged_by_its_own_rule)
 {
-	struct json_object *hw = ch_report(
-		ROWS, KVM("kernel", "\"svm-npt\"",
-			  "\"cpuid\": 20, \"hlt\": 92, \"MSR\": 5, \"local APIC\": 7, \"RAM\": 5, "
-			  "\"host's interrupt\": 900, \"CR4\": 1"));
+	struct json_object *hw = ch_report(ROWS, KVM("kernel", "\"svm-npt\"",
+						     "\"cpuid\": 20, \"hlt\": 92, \"MSR\": 5, "
+						     "\"local APIC\": 7, \"memory fault\": 5, "
+						     "\"host's interrupt\": 900, \"CR4\": 1"));
 
 	cr_expect_null(compare_at(hw, "why"));
 	cr_expect_str_eq(compare_str(hw, "config"), "svm-npt");
@@ -130,18 +130,18 @@ Test(compare_hardware, each_cause_is_judged_by_its_own_rule)
 	cr_expect_str_eq(ch_agree(hw, "MSR"), "yes", "two MSRs, and three of the local APIC's");
 	cr_expect_eq(compare_num(ch_cause(hw, "MSR"), "measured/n"), 5);
 	cr_expect_str_eq(ch_agree(hw, "local APIC"), "yes");
-	cr_expect_str_eq(ch_agree(hw, "RAM"), "yes");
+	cr_expect_str_eq(ch_agree(hw, "memory fault"), "yes");
 	cr_expect_str_eq(ch_agree(hw, "host's interrupt"), "not judged");
 	cr_expect_str_eq(ch_agree(hw, "CR4"), "no", "the model knows of none");
 	cr_expect_str_eq(ch_agree(hw, "CR3"), "absent", "nowhere");
-	cr_expect_eq(compare_num(ch_cause(hw, "RAM"), "reasons/npf"), 5);
+	cr_expect_eq(compare_num(ch_cause(hw, "memory fault"), "reasons/npf"), 5);
 	json_object_put(hw);
 	hw = ch_report(ROWS, KVM("kernel", "\"svm-npt\"",
-				 "\"cpuid\": 21, \"hlt\": 89, \"MSR\": 4, \"RAM\": 10"));
+				 "\"cpuid\": 21, \"hlt\": 89, \"MSR\": 4, \"memory fault\": 13"));
 	cr_expect_str_eq(ch_agree(hw, "cpuid"), "no");
 	cr_expect_str_eq(ch_agree(hw, "hlt"), "no");
 	cr_expect_str_eq(ch_agree(hw, "MSR"), "no");
-	cr_expect_str_eq(ch_agree(hw, "RAM"), "no");
+	cr_expect_str_eq(ch_agree(hw, "memory fault"), "no");
 	cr_expect_str_eq(ch_agree(hw, "local APIC"), "no", "expected, and none came");
 	json_object_put(hw);
 }
@@ -155,21 +155,23 @@ Test(compare_hardware, without_a_configuration_nothing_is_judged)
 	json_object_put(hw);
 }
 
-/* Without KVM's local APIC there is no TPR shadow, and no APIC-access page. */
-Test(compare_hardware, vtx_is_not_judged_by_local_apics_that_it_has_not)
+/* On VT-x without APICv what is behind a local APIC's page depends on whose the APIC is. */
+Test(compare_hardware, on_vtx_the_local_apic_is_a_fault_or_a_device)
 {
-	static const char rows[] = "{\"cause\": \"mmio\", \"event\": \"LAPIC TPR read\", " RANGE(
-		"vtx-ept", "0",
-		"0") "},{\"cause\": \"cpuid\", \"event\": \"cpuid\", " RANGE("vtx-ept", "3",
-									     "3") "}";
-	struct json_object *hw = ch_report(
-		rows, KVM("user", "\"vtx-ept\"", "\"cpuid\": 3, \"local APIC\": 8"));
+	static const char rows[] = "{\"cause\": \"mmio\", \"event\": \"LAPIC EOI\", " RANGE(
+		"vtx-ept", "80", "80") "},"
+				       "{\"cause\": \"mmio\", \"event\": \"device memory\", " RANGE(
+					       "vtx-ept", "3", "3") "}";
+	struct json_object *hw = ch_report(rows,
+					   KVM("user", "\"vtx-ept\"", "\"device memory\": 83"));
 
-	cr_expect_str_eq(ch_agree(hw, "cpuid"), "yes");
-	cr_expect_str_eq(ch_agree(hw, "local APIC"), "not judged");
+	cr_expect_str_eq(ch_agree(hw, "device memory"), "yes");
+	cr_expect_str_eq(ch_agree(hw, "memory fault"), "absent");
 	json_object_put(hw);
-	hw = ch_report(rows, KVM("kernel", "\"vtx-ept\"", "\"cpuid\": 3, \"local APIC\": 8"));
-	cr_expect_str_eq(ch_agree(hw, "local APIC"), "no");
+	hw = ch_report(rows,
+		       KVM("kernel", "\"vtx-ept\"", "\"device memory\": 3, \"memory fault\": 80"));
+	cr_expect_str_eq(ch_agree(hw, "device memory"), "yes");
+	cr_expect_str_eq(ch_agree(hw, "memory fault"), "yes");
 	json_object_put(hw);
 }
 

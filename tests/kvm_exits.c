@@ -402,7 +402,7 @@ Test(kvm_exits, reasons_are_for_the_causes_that_the_manuals_give_them)
 	cr_expect_eq(ke_vmx(0, 0, 0x80000b0e), HW_EXC_PF);
 	cr_expect_eq(ke_vmx(0, 0, 0x80000202), HW_NMI);
 	cr_expect_eq(ke_vmx(44, 0, 0), HW_LAPIC);
-	cr_expect_eq(ke_vmx(48, 0, 0), HW_RAM);
+	cr_expect_eq(ke_vmx(48, 0, 0), HW_MEMORY);
 	cr_expect_eq(ke_vmx(49, 0, 0), HW_DEVICE);
 	cr_expect_eq(ke_vmx(52, 0, 0), HW_INTERRUPT);
 	cr_expect_eq(ke_vmx(0x8000000a, 0, 0), HW_CPUID, "flags are not the reason");
@@ -425,7 +425,7 @@ Test(kvm_exits, reasons_are_for_the_causes_that_the_manuals_give_them)
 	cr_expect_eq(ke_svm(0x7b, 0), HW_IO);
 	cr_expect_eq(ke_svm(0x7c, 0), HW_MSR);
 	cr_expect_eq(ke_svm(0x7f, 0), HW_SHUTDOWN);
-	cr_expect_eq(ke_svm(0x400, 0x1000), HW_RAM);
+	cr_expect_eq(ke_svm(0x400, 0x1000), HW_MEMORY);
 	cr_expect_eq(ke_svm(0x400, 0xfee000b0), HW_LAPIC);
 	cr_expect_eq(ke_svm(0x400, 0xfee01000), HW_DEVICE);
 	cr_expect_eq(ke_svm(0x400, 0xd0000000), HW_DEVICE);
@@ -433,6 +433,11 @@ Test(kvm_exits, reasons_are_for_the_causes_that_the_manuals_give_them)
 	cr_expect_eq(ke_svm(0x61, 0), HW_NMI);
 	cr_expect_eq(ke_svm(0xffffffff, 0), HW_OTHER, "VMEXIT_INVALID");
 	cr_expect_eq(ke_cause((struct hw_exit){ .isa = 3, .reason = 10 }), HW_OTHER, "no such CPU");
+}
+
+static enum hw_cause ke_event(enum model_event e, bool msr, enum model_config config)
+{
+	return hw_event_cause(e, &(struct hw_context){ .config = config, .msr = msr });
 }
 
 /* Every event that can be an exit somewhere is for a cause, or it would be compared with nothing.
@@ -445,18 +450,25 @@ Test(kvm_exits, every_event_of_the_model_has_a_cause_in_every_configuration)
 		cr_expect_eq(model_event_find(a->name), e, "%s", a->name);
 		for (unsigned c = 0; c < MODEL_CONFIGS; c++)
 			if (a->verdict[c] != MODEL_NO)
-				cr_expect_neq(hw_event_cause(e, false, c), HW_OTHER, "%s in %s",
-					      a->name, model_config_name(c));
+				cr_expect_neq(ke_event(e, false, c), HW_OTHER, "%s in %s", a->name,
+					      model_config_name(c));
 	}
 	cr_expect_eq(model_event_find("no such event"), EV_NONE);
 	cr_expect_eq(model_config_find("svm-npt"), MODEL_SVM_NPT);
 	cr_expect_eq(model_config_find("no such"), -1);
-	cr_expect_eq(hw_event_cause(EV_VMX, false, MODEL_SVM_NPT), HW_EXC_UD);
-	cr_expect_eq(hw_event_cause(EV_VMX, false, MODEL_VTX_EPT), HW_HYPERCALL);
-	cr_expect_eq(hw_event_cause(EV_SVM, false, MODEL_VTX_EPT), HW_EXC_UD);
-	cr_expect_eq(hw_event_cause(EV_LAPIC_EOI_LEVEL, false, MODEL_SVM_NPT), HW_LAPIC);
-	cr_expect_eq(hw_event_cause(EV_LAPIC_EOI_LEVEL, true, MODEL_SVM_NPT), HW_MSR);
-	cr_expect_eq(hw_event_cause(EV_RAM, false, MODEL_VTX_SHADOW), HW_EXC_PF);
+	cr_expect_eq(ke_event(EV_VMX, false, MODEL_SVM_NPT), HW_EXC_UD);
+	cr_expect_eq(ke_event(EV_VMX, false, MODEL_VTX_EPT), HW_HYPERCALL);
+	cr_expect_eq(ke_event(EV_SVM, false, MODEL_VTX_EPT), HW_EXC_UD);
+	cr_expect_eq(ke_event(EV_LAPIC_EOI_LEVEL, false, MODEL_SVM_NPT), HW_LAPIC);
+	cr_expect_eq(ke_event(EV_LAPIC_EOI_LEVEL, true, MODEL_SVM_NPT), HW_MSR);
+	cr_expect_eq(ke_event(EV_RAM, false, MODEL_VTX_SHADOW), HW_EXC_PF);
+	/* Without APICv the local APIC's page is one that KVM does not map, or knows nothing of. */
+	cr_expect_eq(ke_event(EV_LAPIC_EOI, false, MODEL_VTX_APICV), HW_LAPIC);
+	cr_expect_eq(ke_event(EV_LAPIC_EOI, false, MODEL_VTX_EPT), HW_MEMORY);
+	cr_expect_eq(ke_event(EV_LAPIC_EOI, false, MODEL_VTX_SHADOW), HW_EXC_PF);
+	cr_expect_eq(
+		hw_event_cause(EV_LAPIC_EOI, &(struct hw_context){ MODEL_VTX_EPT, false, true }),
+		HW_DEVICE);
 	for (unsigned c = 0; c < HW_CAUSES; c++)
 		for (unsigned other = 0; other < c; other++)
 			cr_expect_str_neq(hw_cause_name(c), hw_cause_name(other));
@@ -533,7 +545,7 @@ Test(kvm_exits, one_reason_for_two_causes_is_one_row)
 	vm.symbols = symbols_new();
 	cr_assert_eq(symbols_add(vm.symbols, 0x1000, 0x100, "work"), 0);
 	symbols_finish(vm.symbols);
-	hw.kind[0] = (struct hw_kind){ HW_ISA_SVM, 0x400, HW_RAM, "npf" };
+	hw.kind[0] = (struct hw_kind){ HW_ISA_SVM, 0x400, HW_MEMORY, "npf" };
 	hw.kind[1] = (struct hw_kind){ HW_ISA_SVM, 0x72, HW_CPUID, "cpuid" };
 	hw.kind[2] = (struct hw_kind){ HW_ISA_SVM, 0x400, HW_LAPIC, "npf" };
 	ke_add(&hw, 0, 0, 0x1000, 2);
@@ -551,7 +563,7 @@ Test(kvm_exits, one_reason_for_two_causes_is_one_row)
 	cr_expect_str_eq(json_object_get_string(json_object_object_get(row, "reason")), "npf");
 	cr_expect_eq(ke_num(row, "count", NULL), 57);
 	cr_expect_eq(ke_num(row, "code", NULL), 0x400);
-	cr_expect_eq(ke_num(row, "causes", "RAM"), 2);
+	cr_expect_eq(ke_num(row, "causes", "memory fault"), 2);
 	cr_expect_eq(ke_num(row, "causes", "local APIC"), 55);
 	cr_expect_eq(ke_num(o, "causes", "cpuid"), 40);
 	row = json_object_array_get_idx(json_object_object_get(o, "vcpus"), 1);
@@ -560,12 +572,12 @@ Test(kvm_exits, one_reason_for_two_causes_is_one_row)
 	cr_expect_eq(ke_num(row, "causes", "cpuid"), 10);
 	row = json_object_array_get_idx(json_object_object_get(o, "symbols"), 0);
 	cr_expect_eq(ke_num(row, "count", NULL), 92);
-	cr_expect_eq(ke_num(row, "causes", "npf (RAM)"), 2);
+	cr_expect_eq(ke_num(row, "causes", "npf (memory fault)"), 2);
 	json_object_put(o);
 	f = open_memstream(&text, &size);
 	kvm_hw_print(&hw, f);
 	fclose(f);
-	cr_expect_not_null(strstr(text, "RAM 2, local APIC 55\n"), "%s", text);
+	cr_expect_not_null(strstr(text, "memory fault 2, local APIC 55\n"), "%s", text);
 	cr_expect_not_null(strstr(text, "4 more were lost"), "%s", text);
 	cr_expect_not_null(strstr(text, "work"), "%s", text);
 	free(text);

@@ -36,7 +36,7 @@ static const struct {
 	[HW_EXC] = { "other exception", HW_EXACT },
 	[HW_DEVICE] = { "device memory", HW_TENTH },
 	[HW_LAPIC] = { "local APIC", HW_TENTH },
-	[HW_RAM] = { "RAM", HW_RANGE },
+	[HW_MEMORY] = { "memory fault", HW_TENTH },
 	[HW_WINDOW] = { "interrupt window", HW_TENTH },
 	[HW_INTERRUPT] = { "host's interrupt", HW_HOST },
 	[HW_NMI] = { "NMI", HW_HOST },
@@ -72,7 +72,7 @@ static const uint8_t vmx_reasons[] = {
 	[40] = HW_PAUSE,       [41] = HW_EXC_MC,    [43] = HW_LAPIC, /* TPR below threshold */
 	[44] = HW_LAPIC,                                             /* APIC access */
 	[45] = HW_LAPIC,                                             /* virtualized EOI */
-	[48] = HW_RAM,                                               /* EPT violation */
+	[48] = HW_MEMORY,                                            /* EPT violation */
 	[49] = HW_DEVICE,                                            /* EPT misconfiguration */
 	[50] = HW_HYPERCALL,                                         /* invept */
 	[52] = HW_INTERRUPT,   /* VMX-preemption timer: KVM's for the guest's LAPIC timer */
@@ -170,7 +170,7 @@ static enum hw_cause svm_cause(const struct hw_exit *x,
 	switch (code) {
 	case 0x400: /* NPF: the address is in EXITINFO2 */
 		if (memory(arg, x->info2))
-			return HW_RAM;
+			return HW_MEMORY;
 		return (x->info2 & ~0xfffull) == LAPIC_PAGE ? HW_LAPIC : HW_DEVICE;
 	case 0x401:                  /* AVIC_INCOMPLETE_IPI */
 	case 0x402: return HW_LAPIC; /* AVIC_NOACCEL */
@@ -259,22 +259,36 @@ static const uint8_t events[EV_COUNT] = {
 	[EV_WINDOW_PIC] = HW_WINDOW,
 	[EV_WINDOW] = HW_WINDOW,
 	[EV_NMI] = HW_NMI,
-	[EV_RAM] = HW_RAM,
+	[EV_RAM] = HW_MEMORY,
 	[EV_SHUTDOWN] = HW_SHUTDOWN,
 };
 
-enum hw_cause hw_event_cause(enum model_event event, bool msr, enum model_config config)
+/*
+ * With VT-x every access of the local APIC is of its page, which KVM maps only for APICv; without,
+ * that is an EPT violation (mmu.c, kvm_faultin_pfn()), or, if the page is nothing to KVM, an EPT
+ * misconfiguration, as of any device.
+ */
+static enum hw_cause vtx_lapic(const struct hw_context *ctx)
 {
-	bool vtx = config <= MODEL_VTX_SHADOW;
-	unsigned cause = (unsigned)event < EV_COUNT ? events[event] : HW_OTHER;
+	if (ctx->config == MODEL_VTX_APICV)
+		return HW_LAPIC;
+	return ctx->user_irqchip ? HW_DEVICE : HW_MEMORY;
+}
+
+enum hw_cause hw_event_cause(enum model_event event, const struct hw_context *ctx)
+{
+	bool vtx = ctx->config <= MODEL_VTX_SHADOW;
+	enum hw_cause cause = (unsigned)event < EV_COUNT ? events[event] : HW_OTHER;
 
 	/* Instructions of the other vendor are #UD. */
 	if (event == (vtx ? EV_SVM : EV_VMX))
 		return HW_EXC_UD;
-	if (cause == HW_LAPIC && msr)
+	if (cause == HW_LAPIC && ctx->msr)
 		return HW_MSR;
+	if (cause == HW_LAPIC && vtx)
+		cause = vtx_lapic(ctx);
 	/* What KVM has no shadow entry for is a page fault. */
-	if (config == MODEL_VTX_SHADOW && (cause == HW_RAM || cause == HW_DEVICE))
+	if (ctx->config == MODEL_VTX_SHADOW && (cause == HW_MEMORY || cause == HW_DEVICE))
 		return HW_EXC_PF;
 	return cause;
 }

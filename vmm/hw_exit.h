@@ -56,8 +56,8 @@ enum hw_cause {
 	HW_EXC_PF,
 	HW_EXC, /* other exceptions */
 	HW_DEVICE,
-	HW_LAPIC, /* the local APIC's registers in memory */
-	HW_RAM,
+	HW_LAPIC,     /* the local APIC's registers in memory */
+	HW_MEMORY,    /* RAM when first touched; on VT-x without APICv the local APIC's page too */
 	HW_WINDOW,    /* the guest can take an interrupt now */
 	HW_INTERRUPT, /* an interrupt of the host: its timer's, a device's, another CPU's */
 	HW_NMI,       /* the host's, or a window for the guest's */
@@ -77,8 +77,14 @@ const char *hw_cause_name(enum hw_cause c);
 enum hw_cause hw_exit_cause(const struct hw_exit *x, bool (*memory)(const void *arg, uint64_t gpa),
 			    const void *arg);
 
-/* What @event of the model would be an exit for in @config; @msr: the instruction was an MSR's. */
-enum hw_cause hw_event_cause(enum model_event event, bool msr, enum model_config config);
+/* How an event came about, beyond its kind. */
+struct hw_context {
+	enum model_config config;
+	bool msr;          /* by rdmsr or wrmsr */
+	bool user_irqchip; /* KVM has no local APIC: one's registers are a device */
+};
+/* What @event of the model would be an exit for. */
+enum hw_cause hw_event_cause(enum model_event event, const struct hw_context *ctx);
 
 /* How far a model of another run can be expected to agree. */
 enum hw_rule {

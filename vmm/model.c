@@ -89,6 +89,7 @@ static struct model_range apply(const struct model *m, enum model_verdict v, uin
 	case MODEL_NO: return (struct model_range){ 0, 0 };
 	case MODEL_YES: return (struct model_range){ n, n };
 	case MODEL_MAYBE: return (struct model_range){ 0, n };
+	case MODEL_TWICE: return (struct model_range){ n, 2 * n };
 	case MODEL_FIRST: return (struct model_range){ n != 0, n };
 	default: return by_pages(m, v == MODEL_OPEN);
 	}

@@ -44,11 +44,12 @@ enum model_verdict {
 	MODEL_YES,   /* each is one */
 	MODEL_MAYBE, /* between none and all: on what it depends, the phrase says */
 	MODEL_FIRST, /* at least one of the event, whatever its causes; at most all */
+	MODEL_TWICE, /* each is one, and may be two */
 	MODEL_PAGES, /* not by count: by distinct pages of RAM, see model_compute() */
 	MODEL_OPEN,  /* at least as MODEL_PAGES; how many more, no run of the world engine shows */
 };
 
-/* "no", "yes", "0..n", "1..n", "pages", "pages or more" */
+/* "no", "yes", "0..n", "1..n", "n..2n", "pages", "pages or more" */
 const char *model_verdict_name(enum model_verdict v);
 
 /*

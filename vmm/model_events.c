@@ -18,6 +18,7 @@
 #define YES   MODEL_YES
 #define MAYBE MODEL_MAYBE
 #define FIRST MODEL_FIRST
+#define TWICE MODEL_TWICE
 #define PAGES MODEL_PAGES
 #define OPEN  MODEL_OPEN
 
@@ -47,6 +48,7 @@
 #define K_MSR  "KVM vmx.c, vmx_recalc_msr_intercepts()"
 #define K_X2   "KVM vmx.c, vmx_update_msr_bitmap_x2apic()"
 #define K_STR  "KVM emulate.c, x86_emulate_insn(); x86.c, x86_emulate_instruction()"
+#define K_APIC "KVM mmu.c, kvm_faultin_pfn(); x86.c, retry_instruction()"
 #define K_CR4  "KVM vmx.c, set_cr4_guest_host_mask()"
 #define K_OWN  "KVM kvm_cache_regs.h, KVM_POSSIBLE_CR0_GUEST_BITS"
 #define K_POST "KVM vmx.c, vmx_deliver_interrupt()"
@@ -130,6 +132,7 @@ static const struct model_answer answers[EV_COUNT] = {
 		     K_EXEC,
 		     S_INIT },
 	[EV_CR4_READ] = { "CR4 read",
+
 			  { NO, NO, NO, YES, YES },
 			  "masked bits are answered from the read shadow",
 			  "INTERCEPT_CR4_READ",
@@ -251,38 +254,38 @@ static const struct model_answer answers[EV_COUNT] = {
 		      "no nested page: #VMEXIT(NPF)", EPT,
 		      "APM Vol. 2, Nested Paging (15.25, unread)" },
 	[EV_LAPIC_TPR_READ] = { "LAPIC TPR read",
-				{ NO, NO, NO, YES, NO },
-				"TPR shadow: answered from the virtual-APIC page",
+				{ TWICE, NO, TWICE, YES, NO },
+				"with APICv answered from the virtual-APIC page; without it KVM "
+				"leaves the APIC's page unmapped, and tries a read twice",
 				"AVIC answers from the backing page; without it the APIC's page is "
-				"not "
-				"there",
-				APIC_R,
+				"not there",
+				APIC_R "; " K_APIC,
 				A_AVIC },
 	[EV_LAPIC_TPR_WRITE] = { "LAPIC TPR write",
-				 { MAYBE, NO, MAYBE, YES, NO },
-				 "goes to the virtual-APIC page; without APICv exits if an "
-				 "interrupt "
-				 "waits for it (TPR below threshold)",
+				 { YES, NO, YES, YES, NO },
+				 "with APICv goes to the virtual-APIC page; without it KVM leaves "
+				 "the APIC's page unmapped",
 				 "AVIC writes the backing page; without it the APIC's page is not "
 				 "there",
-				 APIC_W,
+				 APIC_W "; " K_APIC,
 				 A_AVIC },
 	[EV_LAPIC_READ] = { "LAPIC read",
-			    { YES, NO, YES, YES, MAYBE },
-			    "an APIC access; with APICv answered from the virtual-APIC page",
+			    { TWICE, NO, TWICE, YES, MAYBE },
+			    "with APICv answered from the virtual-APIC page; without it KVM leaves "
+			    "the APIC's page unmapped, and tries a read twice",
 			    "AVIC answers most from the backing page",
-			    APIC_R,
+			    APIC_R "; " K_APIC,
 			    A_AVIC },
 	[EV_LAPIC_READ_OTHER] = { "LAPIC read, PPR or timer",
-				  { YES, YES, YES, YES, MAYBE },
-				  "an APIC access, not virtualized: PPR, the timer's current count "
-				  "...",
+				  { TWICE, YES, TWICE, YES, MAYBE },
+				  "not virtualized: PPR, the timer's current count ...; without "
+				  "APICv KVM tries a read twice",
 				  "AVIC answers some from the backing page",
-				  APIC_R,
+				  APIC_R "; " K_APIC,
 				  A_AVIC },
 	[EV_LAPIC_EOI] = { "LAPIC EOI",
 			   { YES, NO, YES, YES, NO },
-			   "an APIC access; with APICv the CPU takes the next interrupt by itself",
+			   "the APIC's page; with APICv the CPU takes the next interrupt by itself",
 			   "AVIC takes the next interrupt by itself",
 			   APIC_W,
 			   A_AVIC },
@@ -319,12 +322,12 @@ static const struct model_answer answers[EV_COUNT] = {
 				 "AVIC does fixed edges only: an incomplete IPI", VAPIC, S_IPI },
 	[EV_LAPIC_ICR_HIGH] = { "LAPIC ICR, destination",
 				{ YES, NO, YES, YES, NO },
-				"an APIC access; with APICv only stored in the virtual-APIC page",
+				"the APIC's page; with APICv only stored in the virtual-APIC page",
 				"AVIC only stores it in the backing page",
 				APIC_W,
 				A_AVIC },
 	[EV_LAPIC_WRITE] = { "LAPIC write", ALWAYS_ALL,
-			     "an APIC access; with APICv an APIC-write exit, after it was stored",
+			     "the APIC's page; with APICv an APIC-write exit, after it was stored",
 			     "with AVIC a trap, after it was stored", APIC_W, S_TRAP },
 	[EV_X2APIC_TPR] = { "x2APIC TPR",
 			    { MAYBE, NO, MAYBE, YES, MAYBE },
@@ -521,8 +524,13 @@ int model_config_find(const char *name)
 const char *model_verdict_name(enum model_verdict v)
 {
 	static const char *const names[] = {
-		[MODEL_NO] = "no",      [MODEL_YES] = "yes",     [MODEL_MAYBE] = "0..n",
-		[MODEL_FIRST] = "1..n", [MODEL_PAGES] = "pages", [MODEL_OPEN] = "pages or more",
+		[MODEL_NO] = "no",
+		[MODEL_YES] = "yes",
+		[MODEL_MAYBE] = "0..n",
+		[MODEL_FIRST] = "1..n",
+		[MODEL_TWICE] = "n..2n",
+		[MODEL_PAGES] = "pages",
+		[MODEL_OPEN] = "pages or more",
 	};
 
 	return (unsigned)v < sizeof(names) / sizeof(names[0]) ? names[v] : "?";

@@ -27,12 +27,13 @@ static bool is_msr(struct json_object *row)
 	return !strcmp(js_str(row, "cause"), "rdmsr") || !strcmp(js_str(row, "cause"), "wrmsr");
 }
 
-static void expect_row(struct expected *x, struct json_object *row, enum model_config config)
+static void expect_row(struct expected *x, struct json_object *row, struct hw_context ctx)
 {
-	struct json_object *range = js(js(row, "exits"), model_config_name(config)), *max;
-	enum model_event event = model_event_find(js_str(row, "event"));
-	enum hw_cause cause = hw_event_cause(event, is_msr(row), config);
+	struct json_object *range = js(js(row, "exits"), model_config_name(ctx.config)), *max;
+	enum hw_cause cause;
 
+	ctx.msr = is_msr(row);
+	cause = hw_event_cause(model_event_find(js_str(row, "event")), &ctx);
 	if (!range)
 		return;
 	max = json_object_array_get_idx(range, 1);
@@ -43,8 +44,7 @@ static void expect_row(struct expected *x, struct json_object *row, enum model_c
 }
 
 /* Of all runs of the world engine together: from the least to the most of any. */
-static void expect_all(struct expected *all, const struct compare_engine *w,
-		       enum model_config config)
+static void expect_all(struct expected *all, const struct compare_engine *w, struct hw_context ctx)
 {
 	*all = (struct expected){ 0 };
 	for (unsigned i = 0; i < w->runs; i++) {
@@ -52,7 +52,7 @@ static void expect_all(struct expected *all, const struct compare_engine *w,
 		struct expected x = { 0 };
 
 		for (size_t k = 0; k < js_len(rows); k++)
-			expect_row(&x, json_object_array_get_idx(rows, k), config);
+			expect_row(&x, json_object_array_get_idx(rows, k), ctx);
 		for (unsigned c = 0; c < HW_CAUSES; c++) {
 			all->min[c] = !i || x.min[c] < all->min[c] ? x.min[c] : all->min[c];
 			all->max[c] = x.max[c] > all->max[c] ? x.max[c] : all->max[c];
@@ -98,17 +98,6 @@ static const char *const rules[] = {
 	[HW_HOST] = "not compared: it is the host's doing too",
 };
 
-/* KVM without local APICs of its own leaves every access to the process. */
-static const char no_lapic[] =
-	"not compared: the model is of KVM's own local APICs (--irqchip kernel)";
-
-static const char *rule_text(enum hw_cause cause, int config, bool user_irqchip)
-{
-	if (cause == HW_LAPIC && user_irqchip && config >= 0 && config <= MODEL_VTX_SHADOW)
-		return no_lapic;
-	return rules[hw_cause_rule(cause)];
-}
-
 static struct json_object *verdict(const struct expected *x, enum hw_cause c,
 				   struct json_object *measured)
 {
@@ -123,12 +112,12 @@ static struct json_object *verdict(const struct expected *x, enum hw_cause c,
 }
 
 static struct json_object *cause_json(const struct compare_engine *k, const struct expected *x,
-				      enum hw_cause c, int config, bool user_irqchip)
+				      enum hw_cause c, int config)
 {
 	struct json_object *o = json_object_new_object(), *range = NULL;
-	const char *rule = rule_text(c, config, user_irqchip);
+	enum hw_rule rule = hw_cause_rule(c);
 	struct json_object *measured = compare_stat(k, cause_count, hw_cause_name(c));
-	bool judged = config >= 0 && rule != rules[HW_HOST] && rule != no_lapic;
+	bool judged = config >= 0 && rule != HW_HOST;
 
 	if (config >= 0) {
 		range = json_object_new_array();
@@ -139,7 +128,7 @@ static struct json_object *cause_json(const struct compare_engine *k, const stru
 	json_object_object_add(o, "model", range);
 	json_object_object_add(o, "measured", measured);
 	json_object_object_add(o, "agree", judged ? verdict(x, c, measured) : NULL);
-	js_add_str(o, "rule", config >= 0 ? rule : NULL);
+	js_add_str(o, "rule", config >= 0 ? rules[rule] : NULL);
 	add_reasons(o, &k->run[k->shown], hw_cause_name(c));
 	return o;
 }
@@ -170,10 +159,12 @@ static struct json_object *causes_json(const struct compare *c, int config, bool
 	struct expected x = { 0 };
 
 	if (config >= 0)
-		expect_all(&x, w, (enum model_config)config);
+		expect_all(&x, w,
+			   (struct hw_context){ .config = (enum model_config)config,
+						.user_irqchip = user_irqchip });
 	for (unsigned i = 0; i < HW_CAUSES; i++)
 		if (x.seen[i] || most(k, hw_cause_name(i)))
-			json_object_array_add(list, cause_json(k, &x, i, config, user_irqchip));
+			json_object_array_add(list, cause_json(k, &x, i, config));
 	json_object_array_sort(list, by_measured);
 	return list;
 }
