@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench/comparison, which makes docs/comparison.md of the reports of `ringside compare`: what it
- * says of a report, and that it refuses what is none.  `make compare` uses it on real ones.
+ * bench/comparison, which makes docs/comparison.md and docs/comparison-hardware.md of the reports
+ * of `ringside compare`: what it says of a report, and that it refuses what is none.  `make
+ * compare` and `make compare-hardware` use it on real ones.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -60,7 +61,7 @@ static void write_report(const char *name, const char *module, int status, const
 }
 
 /* @b can be NULL. */
-static struct child *run(const char *a, const char *b)
+static struct child *run_program(const char *name, const char *a, const char *b)
 {
 	static struct child c;
 	static char program[512], path[2][128];
@@ -69,12 +70,18 @@ static struct child *run(const char *a, const char *b)
 	snprintf(program, sizeof(program), "%s", child_ringside());
 	slash = strrchr(program, '/');
 	cr_assert_not_null(slash);
-	strcpy(slash, "/bench/comparison/report");
+	strcpy(slash, "/bench/comparison/");
+	strcat(slash, name);
 	snprintf(path[0], sizeof(path[0]), "%s/%s", dir, a);
 	snprintf(path[1], sizeof(path[1]), "%s/%s", dir, b ? b : "");
 	c = (struct child){ .argv = { program, path[0], b ? path[1] : NULL, NULL } };
 	child_run(&c);
 	return &c;
+}
+
+static struct child *run(const char *a, const char *b)
+{
+	return run_program("report", a, b);
 }
 
 static void begin(void)
@@ -167,4 +174,40 @@ Test(comparison, refuses_what_is_no_report, .init = begin, .fini = end)
 	write_file("a.about", "");
 	c = run("a.about", NULL);
 	cr_expect_eq(c->status, 2);
+}
+
+#define HARDWARE                                                                                  \
+	"{" MACHINE "\"hardware\":{\"config\":\"x\",\"causes\":["                                 \
+	"{\"cause\":\"port I/O\",\"model\":[1000,1001],\"measured\":{\"n\":1001},\"agree\":true," \
+	"\"reasons\":{\"io_x\":1001}},{\"cause\":\"hlt\",\"model\":[5,null],\"measured\":{\"n\":" \
+	"3},"                                                                                     \
+	"\"agree\":false,\"reasons\":{}},{\"cause\":\"host\",\"model\":null,"                     \
+	"\"measured\":{\"n\":7},\"agree\":null,\"reasons\":{\"interrupt\":7}}]}}"
+
+/* Two machines side by side; what is not compared is in no sum. */
+Test(comparison, exits_of_the_hardware_beside_the_model, .init = begin, .fini = end)
+{
+	static char text[4096];
+	struct child *c;
+
+	snprintf(text, sizeof(text), HARDWARE, "kvm_amd");
+	write_file("a.json", text);
+	snprintf(text, sizeof(text), HARDWARE, "kvm_intel");
+	write_file("b.json", text);
+	c = run_program("hardware", "a.json", "b.json");
+	expect_line(c, "| A_B\\|C | Linux 6.7 | kvm_amd | X, Y |\n");
+	expect_line(c, "| workload | X, Y, model | kvm_amd, measured | X, Y, model | kvm_intel, "
+		       "measured |\n");
+	expect_line(c, "| [a](#a) | 1,005 or more | 1,004 (1 of 2 causes differ) | - | - |\n");
+	expect_line(c, "| [b](#b) | - | - | 1,005 or more | 1,004 (1 of 2 causes differ) |\n");
+	expect_line(c, "| kvm_amd | port I/O | 1,000 to 1,001 | 1,001 | yes | io_x 1,001 |\n");
+	expect_line(c, "| kvm_amd | hlt | 5 or more | 3 | **no** |  |\n");
+	expect_line(c, "| kvm_intel | host | - | 7 | not compared | interrupt 7 |\n");
+	write_file("a.json", "{" MACHINE "\"hardware\":{\"why\":\"no permission\"}}");
+	c = run_program("hardware", "a.json", NULL);
+	cr_expect_eq(c->status, 2);
+	cr_expect_not_null(
+		strstr(c->err, "a.json: a report without exits of the hardware: no perm"), "%s",
+		c->err);
+	cr_expect_str_eq(c->out, "");
 }

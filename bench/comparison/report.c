@@ -182,6 +182,8 @@ static void put_machine(const struct workload *w)
 		printf("\nkvm_pvm is KVM in software: it interprets a 32-bit guest. The column kvm "
 		       "says how often it came back, no time of it is shown, and what it cannot "
 		       "execute (paging, `int n` at ring 3) hardware can.\n");
+	printf("\nThe same workloads on emulated CPUs with VT-x and SVM, where the exits of the "
+	       "hardware are counted: [comparison-hardware.md](comparison-hardware.md).\n");
 }
 
 static void put_overview(const struct workload *w, unsigned n)
