@@ -24,4 +24,5 @@ TEST_DEPS := \
   busybox            /bin/busybox \
   xz-utils           /usr/bin/xz \
   bochs              /usr/bin/bochs \
-  bochsbios          /usr/share/bochs/BIOS-bochs-latest
+  bochsbios          /usr/share/bochs/BIOS-bochs-latest \
+  vgabios            /usr/share/vgabios/vgabios.bin

@@ -7,14 +7,14 @@
 #
 # Left out:
 #   decoder*, emu_*, length, mmu*, differential: one thread, and slow.
-#   nested: whole machines, slow enough without.
+#   nested*: whole machines, slow enough without.
 #   native: one thread; and its signal handler is entered without FS, so without thread-local storage,
 #     but ThreadSanitizer puts a C function of its own before every handler.
 #   minios_os/fork_survives_a_full_memory: how much memory 30 children take depends on how far they
 #     get before they are killed; a slow machine never runs out.
 TSAN_SECONDS ?= 10
 TSAN_FLAGS   := -fsanitize=thread -fno-omit-frame-pointer
-TSAN_NOT     := decoder*/*|lab/*|nested/*|emu_*/*|length/*|mmu*/*|differential/*|native/*|$(strip \
+TSAN_NOT     := decoder*/*|lab/*|nested*/*|emu_*/*|length/*|mmu*/*|differential/*|native/*|$(strip \
                 minios_os/fork_survives_a_full_memory)
 TSAN_O       := $(O)/tsan
 
